@@ -1,0 +1,43 @@
+"""Pomona's engine: finds, keeps and runs models. Knows nothing of the web page."""
+
+from engine.inference import ChatTicket, InferenceService, supported_architectures
+from engine.library import Library
+from engine.machine import describe_machine, memory_budget_bytes
+from engine.records import DeviceFacts, MachineReport
+from engine.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = ["ChatTicket", "Engine", "Settings", "__version__"]
+
+
+class Engine:
+    """The services, opened and closed together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library(settings, supported_architectures, self._known_budget_bytes)
+        self.inference = InferenceService(settings.limits, self.library.check, _budget_bytes)
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Engine":
+        """Make the folders and the services. Raises OSError when a folder cannot be made."""
+        for folder in (settings.models_dir, settings.data_dir, settings.cache_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        return cls(settings)
+
+    def machine(self) -> MachineReport:
+        """What this computer offers; waits for mlx. Raises LoadFailed where mlx cannot start."""
+        return describe_machine(self.inference.device_facts(), self.settings)
+
+    def close(self) -> None:
+        """End everything within a few seconds."""
+        self.inference.close()
+
+    def _known_budget_bytes(self) -> int | None:
+        facts = self.inference.known_device_facts()
+        return None if facts is None else _budget_bytes(facts)
+
+
+def _budget_bytes(facts: DeviceFacts) -> int:
+    return memory_budget_bytes(facts.working_set_bytes)

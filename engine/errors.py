@@ -1,0 +1,154 @@
+"""The exceptions of the engine, defined by who sees them.
+
+::
+
+    EngineError(message, hint)
+    ├ ModelError        NotInstalled · Unsupported · Damaged · LoadFailed · InUse
+    │                   InsufficientMemory(needed_bytes, budget_bytes)
+    ├ GenerationError   ContextOverflow(prompt_tokens, limit_tokens) · TemplateFailed
+    │                   Busy · InvalidRequest
+    ├ HubError          Offline · RepoNotFound · Gated · RateLimited(retry_after_s) · HubBroken
+    ├ DownloadError     InsufficientDisk(needed_bytes, free_bytes) · IntegrityFailed · Interrupted
+    └ AccessError       NotOwner · QuotaExceeded
+    Cancelled(Exception)    control flow, never shown
+
+``message`` is one sentence for the person, ``hint`` says what to do next; the foreign
+cause stays on ``__cause__`` for the log.
+"""
+
+
+class EngineError(Exception):
+    """Anything the engine can tell a person about: a sentence and a hint."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def text(self) -> str:
+        """The sentence and the hint as one line of plain text."""
+        return f"{self.message} {self.hint}".strip()
+
+
+class ModelError(EngineError):
+    """Something about one model."""
+
+
+class NotInstalled(ModelError):
+    """No installed model has this name."""
+
+
+class Unsupported(ModelError):
+    """The installed mlx-lm cannot run this model, or only by running its own code."""
+
+
+class Damaged(ModelError):
+    """Files of the model are missing, truncated or do not fit each other."""
+
+
+class LoadFailed(ModelError):
+    """mlx-lm refused the model for a reason not known beforehand."""
+
+
+class InUse(ModelError):
+    """The model is answering somebody and cannot be unloaded or changed now."""
+
+
+class InsufficientMemory(ModelError):
+    """The model would not fit into the memory budget."""
+
+    def __init__(self, message: str, hint: str, needed_bytes: int, budget_bytes: int) -> None:
+        super().__init__(message, hint)
+        self.needed_bytes = needed_bytes
+        self.budget_bytes = budget_bytes
+
+
+class GenerationError(EngineError):
+    """Something about one answer."""
+
+
+class ContextOverflow(GenerationError):
+    """The conversation is longer than the model's context."""
+
+    def __init__(self, message: str, hint: str, prompt_tokens: int, limit_tokens: int) -> None:
+        super().__init__(message, hint)
+        self.prompt_tokens = prompt_tokens
+        self.limit_tokens = limit_tokens
+
+
+class TemplateFailed(GenerationError):
+    """The model has no chat template, or it could not be rendered."""
+
+
+class Busy(GenerationError):
+    """The waiting line is full."""
+
+
+class InvalidRequest(GenerationError):
+    """A message or a setting is not of the form that a chat takes."""
+
+
+class HubError(EngineError):
+    """Something about the Hugging Face Hub."""
+
+
+class Offline(HubError):
+    """The Hub cannot be reached."""
+
+
+class RepoNotFound(HubError):
+    """The repo does not exist, or is private."""
+
+
+class Gated(HubError):
+    """The repo asks for permission first."""
+
+
+class RateLimited(HubError):
+    """The Hub asked us to wait."""
+
+    def __init__(self, message: str, hint: str, retry_after_s: float) -> None:
+        super().__init__(message, hint)
+        self.retry_after_s = retry_after_s
+
+
+class HubBroken(HubError):
+    """The Hub answered with something that is not an answer."""
+
+
+class DownloadError(EngineError):
+    """Something about one download."""
+
+
+class InsufficientDisk(DownloadError):
+    """There is not enough room on the disk."""
+
+    def __init__(self, message: str, hint: str, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(message, hint)
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+
+
+class IntegrityFailed(DownloadError):
+    """A file's content is not what the Hub said it would be."""
+
+
+class Interrupted(DownloadError):
+    """A transfer ended before its file was whole."""
+
+
+class AccessError(EngineError):
+    """Something that this visitor may not do."""
+
+
+class NotOwner(AccessError):
+    """Only the owner may do this."""
+
+
+class QuotaExceeded(AccessError):
+    """A guest used up what a guest may use."""
+
+
+class Cancelled(Exception):
+    """The person stopped it. Control flow, never shown."""

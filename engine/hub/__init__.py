@@ -1,0 +1,1 @@
+"""Discover's engine: the Hugging Face Hub."""

@@ -1,0 +1,233 @@
+"""The one boundary to mlx and mlx-lm. Imported and called on the inference thread alone.
+
+Streams of MLX are thread-local: a lazy array made here cannot be evaluated elsewhere. What leaves
+this thread is text, numbers and our own records.
+"""
+
+import contextlib
+import gc
+import resource
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from engine.errors import EngineError, LoadFailed, TemplateFailed
+from engine.records import DeviceFacts, Message
+
+_OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-file limit)
+    BatchGenerator,
+    TextStateMachine,
+    generate_step,
+    make_stop_sequences,
+    make_text_state_machine,
+)
+from mlx_lm.models.cache import (  # noqa: E402
+    LRUPromptCache,
+    can_trim_prompt_cache,
+    make_prompt_cache,
+    trim_prompt_cache,
+)
+from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
+from mlx.utils import tree_flatten  # noqa: E402
+
+_, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(
+    resource.RLIMIT_NOFILE, (min(_OPEN_FILES, _OPEN_FILES_MAX), _OPEN_FILES_MAX)
+)
+
+__all__ = [
+    "BatchGenerator", "LRUPromptCache", "MlxModel", "active_memory_bytes", "can_trim_prompt_cache", "device_facts",
+    "foreign_errors", "generate_step", "load_steps", "make_prompt_cache", "mx", "release_memory",
+    "trim_prompt_cache",
+]  # fmt: skip
+
+_EVALUATE_BYTES = 64_000_000
+_DUMMY = "."
+
+
+@contextlib.contextmanager
+def foreign_errors(make: Callable[[str], EngineError]) -> Iterator[None]:
+    """Turn whatever mlx, mlx-lm, transformers or jinja2 raise into ours, with the cause kept.
+
+    They raise KeyError, AttributeError, TypeError, RecursionError and more for bad files, so the
+    net is wide; ``make`` gets the foreign text's first line.
+    """
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        raise make(first_line[:200]) from error
+
+
+def device_facts() -> DeviceFacts:
+    """The device that MLX computes on, as it describes itself."""
+    info = mx.device_info()
+    versions = {}
+    for name in ("mlx", "mlx-lm", "transformers", "gradio", "huggingface_hub"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    is_gpu = mx.default_device().type == mx.DeviceType.gpu
+    is_metal = is_gpu and mx.metal.is_available()
+    working_set = info.get("max_recommended_working_set_size") or info.get("total_memory")
+    return DeviceFacts(
+        backend="metal" if is_metal else "cuda" if is_gpu else "cpu",
+        device_name=str(info.get("device_name", "unknown")),
+        working_set_bytes=int(working_set) if is_gpu and working_set else None,
+        accelerated_blas=is_gpu,
+        versions=versions,
+    )
+
+
+def release_memory() -> None:
+    """Give memory of dropped arrays back to the system."""
+    gc.collect()
+    mx.clear_cache()
+
+
+def active_memory_bytes() -> int:
+    """Bytes that MLX holds in arrays now."""
+    return int(mx.get_active_memory())
+
+
+def load_steps(path: Path, context_tokens: int) -> Iterator["tuple[int, int] | MlxModel"]:
+    """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
+
+    Weights are evaluated in portions, so that others' answers go on between two of them. Code in
+    the model's folder is never run. Raises LoadFailed.
+    """
+    with foreign_errors(_load_failed):
+        model, config = load_model(path, lazy=True, trust_remote_code=False)
+        tokenizer = load_tokenizer(
+            path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id")
+        )
+        arrays = [array for _, array in tree_flatten(model.parameters())]
+    total_bytes = sum(array.nbytes for array in arrays)
+    done_bytes = 0
+    portion: list[Any] = []
+    for array in arrays:
+        portion.append(array)
+        if sum(a.nbytes for a in portion) >= _EVALUATE_BYTES:
+            with foreign_errors(_load_failed):
+                mx.eval(portion)
+            done_bytes += sum(a.nbytes for a in portion)
+            portion = []
+            yield done_bytes, total_bytes
+    with foreign_errors(_load_failed):
+        mx.eval(portion)
+        loaded = MlxModel(model, tokenizer, context_tokens)
+    yield total_bytes, total_bytes
+    yield loaded
+
+
+def _load_failed(reason: str) -> EngineError:
+    return LoadFailed(
+        f"mlx-lm could not load this model: {reason}" if reason else "mlx-lm could not load it.",
+        "Its files may be damaged: delete it and download it again, or choose another model.",
+    )
+
+
+class MlxModel:
+    """A loaded model with its tokenizer, in the few words that the lanes speak."""
+
+    def __init__(self, model: Any, tokenizer: Any, context_tokens: int) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.context_tokens = context_tokens
+        cache = make_prompt_cache(model)
+        self.is_batchable = all(hasattr(layer, "merge") for layer in cache)
+        self.is_trimmable = bool(can_trim_prompt_cache(cache))
+        self.has_chat_template = bool(tokenizer.has_chat_template)
+        self.stop_sequences = make_stop_sequences(tokenizer)
+        self._text_states = make_text_state_machine(tokenizer)
+
+    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Tokens of the conversation under the model's chat template, ready for its answer.
+
+        Raises TemplateFailed when there is no template or it refuses these messages.
+        """
+        if not self.has_chat_template:
+            raise TemplateFailed(
+                "This model has no chat template: it continues text, but was not made to converse.",
+                "Choose a version of it whose name says “instruct”, “it” or “chat”.",
+            )
+        with foreign_errors(_template_failed):
+            return self._render(messages, add_generation_prompt=True)
+
+    def stable_prefix_tokens(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
+        """How many tokens of ``prompt`` will still be there when the conversation has gone on.
+
+        Templates drop earlier reasoning, so the end of today's prompt may not be part of the next.
+        """
+        longer = [*messages, Message("assistant", _DUMMY), Message("user", _DUMMY)]
+        with foreign_errors(_template_failed):
+            later = self._render(longer, add_generation_prompt=True)
+        same = 0
+        for a, b in zip(prompt, later, strict=False):
+            if a != b:
+                break
+            same += 1
+        return same
+
+    def peak_memory_bytes(self) -> int:
+        """The most that MLX has held in arrays since it started."""
+        return int(mx.get_peak_memory())
+
+    def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> list[int]:
+        raw = [{"role": m.role, "content": m.text} for m in messages]
+        tokens = self.tokenizer.apply_chat_template(
+            raw, add_generation_prompt=add_generation_prompt, tokenize=True
+        )
+        return [int(token) for token in tokens]
+
+    def text_decoder(self, prompt: Sequence[int]) -> "TextDecoder":
+        """A decoder for the answer to ``prompt``, which may already have opened the reasoning."""
+        state = "normal"
+        if self.tokenizer.has_thinking:
+            opened = self.tokenizer.rfind_think_start(prompt)
+            if opened > self.tokenizer.rfind_think_end(prompt):
+                state = "reasoning"
+        state = self.tokenizer.response_initial_state or state
+        return TextDecoder(self.tokenizer.detokenizer, self._text_states.make_state(state))
+
+
+def _template_failed(reason: str) -> EngineError:
+    return TemplateFailed(
+        f"The model's chat template refused this conversation: {reason or 'no reason given'}",
+        "Remove the system prompt, or choose another model.",
+    )
+
+
+class TextDecoder:
+    """Turns tokens into text, split into answer and reasoning."""
+
+    def __init__(self, detokenizer: Any, state: Any) -> None:
+        self._detokenizer = detokenizer
+        self._state = state
+
+    def add(self, token: int) -> list[tuple[bool, str]]:
+        """Text that became certain with this token, as (is_reasoning, text) pieces."""
+        self._detokenizer.add_token(token)
+        return self._split(self._detokenizer.last_segment)
+
+    def finish(self, is_stopped_by_model: bool) -> list[tuple[bool, str]]:
+        """The rest. A half-read control mark is dropped where the model itself ended."""
+        self._detokenizer.finalize()
+        pieces = self._split(self._detokenizer.last_segment)
+        if not is_stopped_by_model:
+            _, rest, state = TextStateMachine.flush(self._state)
+            if rest:
+                pieces.append((state == "reasoning", rest))
+        return pieces
+
+    def _split(self, text: str) -> list[tuple[bool, str]]:
+        if not text:
+            return []
+        self._state, segments = TextStateMachine.split(self._state, text)
+        return [(state == "reasoning", piece) for state, piece in segments if piece]

@@ -1,0 +1,58 @@
+"""Checks on what a visitor asks for, before any of it reaches the inference thread."""
+
+import math
+from collections.abc import Sequence
+
+from engine.errors import InvalidRequest
+from engine.records import Message, SamplingParams
+from engine.settings import Limits
+
+PARAM_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.01, 1.0),
+    "top_k": (0, 1000),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (1.0, 2.0),
+    "max_tokens": (1, 1_000_000),
+}
+_WHOLE = ("top_k", "max_tokens")
+_ROLES = ("system", "user", "assistant")
+
+
+def check_params(params: SamplingParams) -> None:
+    """Raise InvalidRequest for a setting of the wrong type or out of its range."""
+    for name, (low, high) in PARAM_RANGES.items():
+        value = getattr(params, name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if name in _WHOLE:
+            is_number = is_number and isinstance(value, int)
+        if not is_number or not math.isfinite(value) or not low <= value <= high:
+            kind = "a whole number" if name in _WHOLE else "a number"
+            raise InvalidRequest(f"{name} must be {kind} from {low:g} to {high:g}.")
+    seed = params.seed
+    if seed is not None and (
+        not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32
+    ):
+        raise InvalidRequest("seed must be a whole number from 0 to 4294967295, or empty.")
+    if not isinstance(params.system_prompt, str):
+        raise InvalidRequest("system_prompt must be text.")
+
+
+def check_messages(messages: Sequence[Message], limits: Limits) -> None:
+    """Raise InvalidRequest unless this is a conversation that a model can answer."""
+    if len(messages) > limits.messages:
+        raise InvalidRequest(
+            f"A conversation may have {limits.messages:,} messages.", "Start a new chat."
+        )
+    chars = 0
+    for message in messages:
+        if message.role not in _ROLES or not isinstance(message.text, str):
+            raise InvalidRequest("Every message needs a role (system, user, assistant) and text.")
+        chars += len(message.text)
+    if chars > limits.message_chars:
+        raise InvalidRequest(
+            f"The conversation has {chars:,} characters; {limits.message_chars:,} are the most.",
+            "Shorten the message, or start a new chat.",
+        )
+    if not messages or messages[-1].role != "user" or not messages[-1].text.strip():
+        raise InvalidRequest("There is no message to answer.", "Write something first.")

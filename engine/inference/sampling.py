@@ -1,0 +1,75 @@
+"""Choosing the next token: samplers and penalties for one request. On the inference thread alone.
+
+The filters are mlx-lm's (mlx_lm.sample_utils), in its order: top-p, min-p, top-k on the model's own
+probabilities, the temperature last.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.sample_utils import (
+    apply_min_p,
+    apply_top_k,
+    apply_top_p,
+    greedy_sampler,
+    make_logits_processors,
+    make_sampler,
+)
+
+from engine.records import SamplingParams
+
+Sampler = Callable[[Any], Any]
+PENALTY_CONTEXT_TOKENS = 64
+
+
+def sampler_for(params: SamplingParams, vocabulary_tokens: int) -> Sampler:
+    """A sampler from log-probabilities (batch, vocabulary) to tokens (batch).
+
+    Requests with the same settings share one sampler object, which a batch then calls once. With
+    a seed the request draws from a key of its own, so its answer does not depend on who else is in
+    the batch.
+    """
+    if params.temperature == 0:
+        return greedy_sampler  # type: ignore[no-any-return]
+    top_k = params.top_k if 0 < params.top_k < vocabulary_tokens else 0
+    if params.seed is None:
+        return _shared_sampler(params.temperature, params.top_p, params.min_p, top_k)
+    return _SeededSampler(params, top_k)
+
+
+@functools.lru_cache(maxsize=256)
+def _shared_sampler(temperature: float, top_p: float, min_p: float, top_k: int) -> Sampler:
+    return make_sampler(  # type: ignore[no-any-return]
+        temperature, top_p=top_p, min_p=min_p, top_k=top_k
+    )
+
+
+class _SeededSampler:
+    def __init__(self, params: SamplingParams, top_k: int) -> None:
+        self._params = params
+        self._top_k = top_k
+        self._key = mx.random.key(params.seed or 0)
+
+    def __call__(self, logprobs: Any) -> Any:
+        if self._params.top_p < 1:
+            logprobs = apply_top_p(logprobs, self._params.top_p)
+        if self._params.min_p > 0:
+            logprobs = apply_min_p(logprobs, self._params.min_p)
+        if self._top_k:
+            logprobs = apply_top_k(logprobs, self._top_k)
+        self._key, key = mx.random.split(self._key)
+        return mx.random.categorical(logprobs / self._params.temperature, key=key)
+
+
+def processors_for(params: SamplingParams) -> list[Callable[[Any, Any], Any]]:
+    """Functions (tokens so far, logits) -> logits; none when no penalty is set."""
+    if params.repetition_penalty == 1:
+        return []
+    return list(
+        make_logits_processors(
+            repetition_penalty=params.repetition_penalty,
+            repetition_context_size=PENALTY_CONTEXT_TOKENS,
+        )
+    )

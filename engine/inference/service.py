@@ -1,0 +1,184 @@
+"""The inference service: what the rest of the app knows of loading and answering.
+
+Every call returns at once or waits on something bounded; none touches mlx. Requests run on the one
+inference thread, see ``engine.inference.worker``.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from engine.errors import Busy, EngineError, InUse, LoadFailed
+from engine.inference.mailbox import ChatTicket, Mailbox
+from engine.inference.requests import check_messages, check_params
+from engine.inference.template_probe import probe_template
+from engine.inference.turn import Turn
+from engine.inference.worker import InferenceThread, LoadRequest
+from engine.records import (
+    CheckedModel,
+    DeviceFacts,
+    LoadedModel,
+    Loading,
+    Message,
+    SamplingParams,
+)
+from engine.settings import Limits
+
+START_TIMEOUT_S = 120.0
+UNLOAD_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 3.0
+
+
+@dataclass
+class _LoadJob:
+    """A load under way, shared by all who wait for it."""
+
+    future: "Future[LoadedModel]" = field(default_factory=Future)
+    listeners: list[Mailbox] = field(default_factory=list)
+    request: LoadRequest | None = None
+
+
+class InferenceService:
+    """Loads models and answers conversations. Safe to call from any thread."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        check_model: Callable[[str], CheckedModel],
+        budget_bytes: Callable[[DeviceFacts], int],
+    ) -> None:
+        self._limits = limits
+        self._check_model = check_model
+        self._thread = InferenceThread(limits, budget_bytes)
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="pomona-prepare")
+        self._lock = threading.Lock()
+        self._jobs: dict[str, _LoadJob] = {}
+        self._open_requests = 0
+        self._probed_templates: set[str] = set()
+
+    def start(self) -> None:
+        """Start the inference thread, which imports mlx. Once."""
+        self._thread.start()
+
+    def device_facts(self) -> DeviceFacts:
+        """What MLX computes on, once it is imported. Raises LoadFailed where it cannot be."""
+        return self._thread.facts.result(START_TIMEOUT_S)
+
+    def known_device_facts(self) -> DeviceFacts | None:
+        """As device_facts, but None while mlx is not there yet or cannot be."""
+        facts = self._thread.facts
+        return facts.result() if facts.done() and facts.exception() is None else None
+
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        """Models in memory, least recently used first."""
+        return self._thread.loaded
+
+    def loading(self) -> dict[str, Loading]:
+        """Loads under way, by model."""
+        with self._lock:
+            return {
+                repo_id: job.request.progress if job.request else Loading(0, 0)
+                for repo_id, job in self._jobs.items()
+            }
+
+    def load(self, repo_id: str, listener: Mailbox | None = None) -> "Future[LoadedModel]":
+        """Start to load a model, or join the load under way; done at once when it is loaded.
+
+        The future raises NotInstalled, Unsupported, Damaged, TemplateFailed, LoadFailed or
+        InsufficientMemory. ``listener`` hears of the progress.
+        """
+        with self._lock:
+            for model in self._thread.loaded:
+                if model.repo_id == repo_id:
+                    future: Future[LoadedModel] = Future()
+                    future.set_result(model)
+                    return future
+            job = self._jobs.get(repo_id)
+            is_new = job is None
+            if job is None:
+                job = self._jobs[repo_id] = _LoadJob()
+            if listener is not None:
+                job.listeners.append(listener)
+        if is_new:
+            job.future.add_done_callback(lambda _: self._forget_job(repo_id))
+            preparing = self._pool.submit(self._prepare, repo_id, job)
+            preparing.add_done_callback(lambda done: _pass_on_failure(done, job.future))
+        return job.future
+
+    def unload(self, repo_id: str) -> None:
+        """Free a model; nothing happens when it is not loaded. Raises InUse while it answers."""
+        future: Future[None] = Future()
+        self._thread.post(lambda: self._thread.unload(repo_id, future))
+        future.result(UNLOAD_TIMEOUT_S)
+
+    def chat(
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+    ) -> ChatTicket:
+        """Ask a model to answer a conversation; it is loaded first if need be.
+
+        The answer comes through the ticket, and so do the errors met on the way. Raises
+        InvalidRequest, and Busy when the waiting line is full.
+        """
+        check_params(params)
+        if params.system_prompt.strip() and not any(m.role == "system" for m in messages):
+            messages = [Message("system", params.system_prompt.strip()), *messages]
+        check_messages(messages, self._limits)
+        with self._lock:
+            if self._open_requests >= self._limits.waiting_requests:
+                raise Busy(
+                    f"{self._open_requests} answers are being written or waited for already.",
+                    "Try again in a moment.",
+                )
+            self._open_requests += 1
+        turn = Turn(model_id, messages, replace(params, system_prompt=""), self._on_request_closed)
+        loading = self.load(model_id, turn.mailbox)
+        loading.add_done_callback(lambda done: self._submit_or_fail(turn, done))
+        return turn.ticket
+
+    def close(self) -> None:
+        """End all answers and free everything; at most CLOSE_TIMEOUT_S."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._thread.is_alive():
+            self._thread.close()
+            self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _prepare(self, repo_id: str, job: _LoadJob) -> None:
+        """Everything about a load that needs no mlx, and must not hold up others' answers."""
+        checked = self._check_model(repo_id)
+        if checked.template and checked.template not in self._probed_templates:
+            probe_template(checked.template, self._limits.template_probe_s)
+            self._probed_templates.add(checked.template)
+        self.device_facts()
+        request = LoadRequest(checked, job.future, job.listeners)
+        job.request = request
+        self._thread.post(lambda: self._thread.begin_load(request))
+
+    def _submit_or_fail(self, turn: Turn, loading: "Future[LoadedModel]") -> None:
+        if error := loading.exception():
+            turn.fail(_as_engine_error(error))
+        else:
+            self._thread.post(lambda: self._thread.submit(turn))
+
+    def _forget_job(self, repo_id: str) -> None:
+        with self._lock:
+            self._jobs.pop(repo_id, None)
+
+    def _on_request_closed(self) -> None:
+        with self._lock:
+            self._open_requests -= 1
+
+
+def _pass_on_failure(done: "Future[None]", future: "Future[LoadedModel]") -> None:
+    if done.cancelled():
+        future.set_exception(InUse("Pomona is closing.", "Start it again to go on."))
+    elif error := done.exception():
+        future.set_exception(error)
+
+
+def _as_engine_error(error: BaseException) -> EngineError:
+    if isinstance(error, EngineError):
+        return error
+    failure = LoadFailed("The model could not be loaded.", "The log has the details.")
+    failure.__cause__ = error
+    return failure

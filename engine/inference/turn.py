@@ -1,0 +1,140 @@
+"""One request on its way through a lane: its prompt, its answer so far, its times."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from engine.errors import ContextOverflow, EngineError
+from engine.inference.mailbox import ChatTicket, Mailbox
+from engine.records import (
+    Finished,
+    FinishReason,
+    GenerationStats,
+    Message,
+    Prefill,
+    Queued,
+    ReasoningDelta,
+    SamplingParams,
+    TextDelta,
+)
+
+if TYPE_CHECKING:
+    from engine.inference.backend import MlxModel
+
+
+class Turn:
+    """A request; created by the service, used on the inference thread from then on."""
+
+    def __init__(
+        self,
+        model_id: str,
+        messages: Sequence[Message],
+        params: SamplingParams,
+        on_close: Callable[[], None],
+    ) -> None:
+        self.model_id = model_id
+        self.messages = tuple(messages)
+        self.params = params
+        self.mailbox = Mailbox(on_close)
+        self.ticket = ChatTicket(self.mailbox)
+        self.prompt: list[int] = []
+        self.output: list[int] = []
+        self.tokens_since_insert = 0
+        self.max_tokens = 0
+        self._reused_tokens = 0
+        self._submitted_at = time.perf_counter()
+        self._prefill_at = 0.0
+        self._first_token_at = 0.0
+        self._position = 0
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the sender wants it to end."""
+        return self.ticket.is_cancelled
+
+    def prepare(self, model: "MlxModel") -> None:
+        """Render the prompt. Raises TemplateFailed and ContextOverflow."""
+        self.prompt = model.render_prompt(self.messages)
+        limit = model.context_tokens
+        if len(self.prompt) >= limit:
+            raise ContextOverflow(
+                f"The conversation is {len(self.prompt):,} tokens long; this model reads at most"
+                f" {limit:,}.",
+                "Shorten the message, or start a new chat.",
+                prompt_tokens=len(self.prompt),
+                limit_tokens=limit,
+            )
+        self.max_tokens = min(self.params.max_tokens, limit - len(self.prompt))
+        self._decoder = model.text_decoder(self.prompt)
+        self._peak_memory_bytes = model.peak_memory_bytes
+
+    def wait_at(self, position: int) -> None:
+        """Tell the sender its place in line, when that has changed."""
+        if position != self._position:
+            self._position = position
+            self.mailbox.put(Queued(position))
+
+    def begin_prefill(self, reused_tokens: int) -> None:
+        """Note that the prompt is read from now on."""
+        self.tokens_since_insert = 0
+        if not self.output:
+            self._reused_tokens = reused_tokens
+            self._prefill_at = time.perf_counter()
+        self.mailbox.put(Prefill(reused_tokens, len(self.prompt), reused_tokens))
+
+    def on_prefill(self, done_tokens: int) -> None:
+        """Pass on progress. ``done_tokens`` counts the reused ones too."""
+        if not self.output:
+            self.mailbox.put(Prefill(done_tokens, len(self.prompt), self._reused_tokens))
+
+    def on_token(self, token: int) -> None:
+        """Take one token of the answer."""
+        self._count(token)
+        self._emit(self._decoder.add(token))
+
+    def on_end_token(self, token: int) -> None:
+        """Take the token with which the model ended; it is no text."""
+        self._count(token)
+        self.finish("stop")
+
+    def finish(self, reason: FinishReason) -> None:
+        """Hand out what was held back, and the figures."""
+        if self.prompt:
+            self._emit(self._decoder.finish(is_stopped_by_model=reason == "stop"))
+        self.mailbox.put(Finished(reason, self._stats()))
+
+    def finish_full(self) -> None:
+        """End because no more tokens are allowed: by the setting, or by the context."""
+        self.finish("length" if self.max_tokens == self.params.max_tokens else "context")
+
+    def fail(self, error: EngineError) -> None:
+        """End with an error."""
+        self.mailbox.fail(error)
+
+    def _count(self, token: int) -> None:
+        if not self.output:
+            self._first_token_at = time.perf_counter()
+        self.output.append(token)
+        self.tokens_since_insert += 1
+
+    def _emit(self, pieces: list[tuple[bool, str]]) -> None:
+        for is_reasoning, text in pieces:
+            self.mailbox.put(ReasoningDelta(text) if is_reasoning else TextDelta(text))
+
+    def _stats(self) -> GenerationStats:
+        now = time.perf_counter()
+        if not self.output:
+            return GenerationStats(len(self.prompt), self._reused_tokens)
+        prefill_s = self._first_token_at - self._prefill_at
+        decode_s = now - self._first_token_at
+        new_tokens = len(self.prompt) - self._reused_tokens
+        more_tokens = len(self.output) - 1
+        return GenerationStats(
+            prompt_tokens=len(self.prompt),
+            reused_tokens=self._reused_tokens,
+            output_tokens=len(self.output),
+            time_to_first_token_s=self._first_token_at - self._submitted_at,
+            prefill_per_s=new_tokens / prefill_s if prefill_s > 0 else 0.0,
+            decode_per_s=more_tokens / decode_s if decode_s > 0 and more_tokens else 0.0,
+            peak_memory_bytes=self._peak_memory_bytes(),
+        )

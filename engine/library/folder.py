@@ -1,0 +1,227 @@
+"""What a model folder says about itself, read without loading it.
+
+``describe_folder`` is cheap and is used for lists; ``check_folder`` also reads the headers of the
+weights and is used before a load, because mlx-lm ignores the index file, loads what it finds, and
+hangs on a config that promises a hundred thousand layers.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import Damaged, EngineError, NotInstalled, Unsupported
+from engine.library.memory import number, text_config
+from engine.library.safetensors import read_header
+from engine.records import SamplingParams
+
+MAX_JSON_BYTES = 64_000_000
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+_AGAIN = "Delete it and download it again."
+
+
+@dataclass(frozen=True)
+class FolderFacts:
+    """Facts about one model folder. ``template`` is None when there is no chat template."""
+
+    path: Path
+    config: Mapping[str, Any]
+    weight_files: tuple[Path, ...]
+    weights_bytes: int
+    architecture: str
+    quantization: str
+    template: str | None
+    needs_code: bool
+
+
+def read_json(path: Path) -> Any:
+    """JSON of one small file; raises Damaged when it is missing, huge, too deep or not JSON."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise Damaged(f"{path.name} is far too large.", _AGAIN)
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise Damaged(f"{path.name} is missing.", _AGAIN) from error
+    except OSError as error:
+        raise Damaged(f"{path.name} cannot be read.", _AGAIN) from error
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path.name} is not valid JSON.", _AGAIN) from error
+
+
+def describe_folder(path: Path) -> FolderFacts:
+    """Facts of a model folder, from its small files and the sizes of its weights.
+
+    Raises NotInstalled when it is no model folder, Damaged when something is missing or broken.
+    """
+    if not (path / "config.json").is_file():
+        raise NotInstalled(
+            f"{path.name} is not a model folder.",
+            "A model folder holds config.json and model*.safetensors.",
+        )
+    config = read_json(path / "config.json")
+    if not isinstance(config, dict):
+        raise Damaged("config.json is not an object of settings.", _AGAIN)
+    if not isinstance(config.get("model_type"), str):
+        raise Damaged("config.json does not say which model type it is.", _AGAIN)
+    tokenizer_config = _optional_object(path / "tokenizer_config.json")
+    weight_files = _weight_files(path)
+    return FolderFacts(
+        path=path,
+        config=config,
+        weight_files=weight_files,
+        weights_bytes=sum(file.stat().st_size for file in weight_files),
+        architecture=config["model_type"],
+        quantization=quantization_label(config),
+        template=_template(path, tokenizer_config, config),
+        needs_code="model_file" in config or _tokenizer_needs_code(path, tokenizer_config),
+    )
+
+
+def check_folder(path: Path, architectures: Collection[str]) -> FolderFacts:
+    """Facts of a folder that may be loaded.
+
+    Raises as describe_folder does, and Unsupported when mlx-lm does not know its architecture or
+    it wants its own Python code run; Damaged when a weight file is broken or the config promises
+    more layers than the weights hold.
+    """
+    facts = describe_folder(path)
+    if facts.needs_code:
+        raise Unsupported(
+            "This model wants to run Python code of its own, and Pomona never runs downloaded"
+            " code.",
+            "Look in Discover for a version marked “will chat”.",
+        )
+    if facts.architecture not in architectures:
+        raise Unsupported(
+            f"The installed mlx-lm does not know the model type “{facts.architecture[:60]}”.",
+            "Update mlx-lm, or look in Discover for a model marked “will chat”.",
+        )
+    _check_layers(facts)
+    return facts
+
+
+def blockers_of(facts: FolderFacts, architectures: Collection[str]) -> tuple[str, ...]:
+    """Plain sentences on why this model will not chat; empty when nothing is in the way."""
+    blockers = []
+    if facts.needs_code:
+        blockers.append("It needs Python code of its own, which Pomona does not run.")
+    if facts.architecture not in architectures:
+        blockers.append(f"mlx-lm does not know its architecture “{facts.architecture[:60]}”.")
+    if facts.template is None:
+        blockers.append(
+            "It has no chat template: it continues text, but was not made to converse."
+        )
+    return tuple(blockers)
+
+
+def quantization_label(config: Mapping[str, Any]) -> str:
+    """The quantisation as people name it: ``4-bit``, ``mxfp4``, ``bf16`` ..., or ``unknown``."""
+    quantization = config.get("quantization") or config.get("quantization_config")
+    if isinstance(quantization, dict):
+        mode = quantization.get("mode") or quantization.get("quant_method")
+        if mode in ("mxfp4", "nvfp4", "mxfp8"):
+            return str(mode)
+        if bits := number(quantization, "bits"):
+            return f"{bits}-bit"
+    dtype = config.get("torch_dtype") or config.get("dtype") or text_config(config).get("dtype")
+    names = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+    return names.get(str(dtype), "unknown")
+
+
+def suggested_sampling(path: Path) -> tuple[SamplingParams, bool]:
+    """Sampling settings from generation_config.json, and whether it says anything.
+
+    Values of the wrong type or outside what the app offers are left out. ``do_sample`` false
+    without a temperature means greedy (transformers' GenerationConfig).
+    """
+    raw = _optional_object(path / "generation_config.json")
+    ours = SamplingParams()
+    found: dict[str, Any] = {}
+    ranges = {
+        "temperature": (0.0, 2.0), "top_p": (0.01, 1.0), "min_p": (0.0, 1.0),
+        "repetition_penalty": (1.0, 2.0),
+    }  # fmt: skip
+    for name, (low, high) in ranges.items():
+        value = raw.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if low <= value <= high:
+                found[name] = float(value)
+    top_k = raw.get("top_k")
+    if isinstance(top_k, int) and not isinstance(top_k, bool) and 0 <= top_k <= 1000:
+        found["top_k"] = top_k
+    if raw.get("do_sample") is False:
+        found["temperature"] = 0.0
+    return (SamplingParams(**{**ours.__dict__, **found}), bool(found))
+
+
+def _optional_object(path: Path) -> dict[str, Any]:
+    try:
+        value = read_json(path)
+    except EngineError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _weight_files(path: Path) -> tuple[Path, ...]:
+    """The weight files that mlx-lm would load, once it is sure that all of them are there."""
+    files = tuple(sorted(path.glob("model*.safetensors")))
+    if not files:
+        raise Damaged("There are no weights: no model*.safetensors.", _AGAIN)
+    present = {file.name for file in files}
+    wanted: set[str] = set()
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        weight_map = _optional_object(index).get("weight_map")
+        if isinstance(weight_map, dict):
+            wanted = {str(name) for name in weight_map.values()}
+    for file in files:
+        if match := _SHARD.search(file.name):
+            stem, count = file.name[: match.start()], int(match[2])
+            if count <= 10_000:
+                wanted |= {
+                    f"{stem}-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)
+                }
+    if missing := sorted(wanted - present):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise Damaged(f"Weights are missing: {missing[0][:120]}{more}.", _AGAIN)
+    return files
+
+
+def _check_layers(facts: FolderFacts) -> None:
+    layers_held = 0
+    for file in facts.weight_files:
+        for name in read_header(file):
+            if match := _LAYER.search(name):
+                layers_held = max(layers_held, int(match[1]) + 1)
+    promised = text_config(facts.config).get("num_hidden_layers")
+    if promised is not None and (not isinstance(promised, int) or promised < 0):
+        raise Damaged("config.json gives no usable number of layers.", _AGAIN)
+    if promised and layers_held and promised > layers_held:
+        raise Damaged(
+            f"config.json promises {promised:,} layers, the weights hold {layers_held:,}.", _AGAIN
+        )
+
+
+def _template(path: Path, tokenizer_config: dict[str, Any], config: dict[str, Any]) -> str | None:
+    """The chat template's text, in the order that transformers looks for it."""
+    file = path / "chat_template.jinja"
+    if file.is_file() and file.stat().st_size <= MAX_JSON_BYTES:
+        return file.read_text(encoding="utf-8", errors="replace")
+    own = _optional_object(path / "chat_template.json").get("chat_template")
+    for candidate in (own, tokenizer_config.get("chat_template")):
+        if isinstance(candidate, str):
+            return candidate
+        if isinstance(candidate, list):
+            named = {e.get("name"): e.get("template") for e in candidate if isinstance(e, dict)}
+            if isinstance(named.get("default"), str):
+                return str(named["default"])
+    kind = tokenizer_config.get("chat_template_type") or config.get("chat_template_type")
+    return "" if kind else None
+
+
+def _tokenizer_needs_code(path: Path, tokenizer_config: dict[str, Any]) -> bool:
+    """An ``auto_map`` matters only where no plain tokenizer.json can stand in for it."""
+    return "auto_map" in tokenizer_config and not (path / "tokenizer.json").is_file()

@@ -1,0 +1,219 @@
+"""The records that rooms hand to each other: frozen, with units in their names."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "context", "cancelled"]
+Fit = Literal["fits", "tight", "too large", "unknown"]
+Backend = Literal["metal", "cuda", "cpu"]
+Source = Literal["pomona", "built-in", "huggingface", "lmstudio", "path"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation. ``reasoning`` is shown, and never sent back to the model."""
+
+    role: Role
+    text: str
+    reasoning: str = ""
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How the next token is chosen, and when to end.
+
+    ``temperature`` 0 always takes the likeliest token. ``top_p`` 1, ``top_k`` 0, ``min_p`` 0
+    and ``repetition_penalty`` 1 are off. ``seed`` None draws afresh each time. ``system_prompt``
+    is put before the conversation when it has none of its own.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 2048
+    seed: int | None = None
+    system_prompt: str = ""
+
+
+@dataclass(frozen=True)
+class GenerationStats:
+    """What one answer cost. Speeds are tokens per second of that phase, 0 when it took none."""
+
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    output_tokens: int = 0
+    time_to_first_token_s: float = 0.0
+    prefill_per_s: float = 0.0
+    decode_per_s: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The request waits; ``position`` 1 is next."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """The model reads the prompt. ``done_tokens`` includes the reused ones."""
+
+    done_tokens: int
+    total_tokens: int
+    reused_tokens: int
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """More of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ReasoningDelta:
+    """More of the model's thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event of every request that did not fail."""
+
+    reason: FinishReason
+    stats: GenerationStats
+
+
+@dataclass(frozen=True)
+class Loading:
+    """The model is being read into memory first."""
+
+    done_bytes: int
+    total_bytes: int
+
+
+ChatEvent = Queued | Loading | Prefill | TextDelta | ReasoningDelta | Finished
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """What a model needs at ``context_tokens``, against what this machine offers.
+
+    ``budget_bytes`` None means that the machine's memory is not known.
+    """
+
+    weights_bytes: int
+    kv_bytes_per_token: int
+    context_tokens: int
+    working_bytes: int
+    budget_bytes: int | None
+
+    @property
+    def total_bytes(self) -> int:
+        """Weights, KV cache at the full context, and working memory."""
+        return (
+            self.weights_bytes + self.kv_bytes_per_token * self.context_tokens + self.working_bytes
+        )
+
+    @property
+    def fit(self) -> Fit:
+        """``tight`` from 85% of the budget: other programs want memory too."""
+        if self.budget_bytes is None:
+            return "unknown"
+        if self.total_bytes > self.budget_bytes:
+            return "too large"
+        return "tight" if self.total_bytes > 0.85 * self.budget_bytes else "fits"
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model on this computer, as its files describe it.
+
+    ``memory`` is taken at a usual chat's context, see ``engine.library.memory``. ``blockers``
+    say in plain sentences why it will not chat; ``problem`` what is wrong with the files.
+    ``suggested`` are the sampling settings of its generation_config.json, ours where it is silent.
+    """
+
+    repo_id: str
+    source: Source
+    path: Path
+    revision: str | None
+    size_bytes: int
+    architecture: str
+    quantization: str
+    context_tokens: int
+    memory: MemoryEstimate | None
+    blockers: tuple[str, ...] = ()
+    problem: str = ""
+    last_used_at: float | None = None
+    suggested: SamplingParams = field(default_factory=SamplingParams)
+    has_suggestions: bool = False
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether files are missing or broken."""
+        return bool(self.problem)
+
+    @property
+    def will_chat(self) -> bool:
+        """Whether nothing known stands in the way of a conversation."""
+        return not self.blockers and not self.problem
+
+
+@dataclass(frozen=True)
+class CheckedModel:
+    """A model whose files were found whole, and fit for mlx-lm to load.
+
+    ``context_tokens`` 0 and ``template`` None mean that its files do not say, or have none.
+    """
+
+    repo_id: str
+    path: Path
+    estimate: MemoryEstimate
+    context_tokens: int
+    template: str | None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory. ``memory_bytes`` is measured, not estimated."""
+
+    repo_id: str
+    memory_bytes: int
+    context_tokens: int
+    is_batched: bool
+    active_requests: int
+    has_chat_template: bool
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What MLX says of the device it computes on.
+
+    ``working_set_bytes`` is Metal's recommended working set or CUDA's memory, None on a CPU.
+    """
+
+    backend: Backend
+    device_name: str
+    working_set_bytes: int | None
+    accelerated_blas: bool
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class MachineReport:
+    """What this computer offers to models."""
+
+    backend: Backend
+    device_name: str
+    memory_total_bytes: int
+    memory_budget_bytes: int
+    disk_free_bytes: int
+    accelerated_blas: bool
+    versions: dict[str, str]
