@@ -32,6 +32,6 @@ def _aliases(path: Path) -> set[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             if node.targets[0].id == "MODEL_REMAPPING" and isinstance(node.value, ast.Dict):
-                return {key.value for key in node.value.keys
-                        if isinstance(key, ast.Constant) and isinstance(key.value, str)}  # fmt: skip
+                keys = (key.value for key in node.value.keys if isinstance(key, ast.Constant))
+                return {key for key in keys if isinstance(key, str)}
     return set()

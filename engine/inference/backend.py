@@ -19,6 +19,7 @@ from engine.records import DeviceFacts, Message
 
 _OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
+from mlx.utils import tree_flatten  # noqa: E402
 from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-file limit)
     BatchGenerator,
     TextStateMachine,
@@ -33,18 +34,24 @@ from mlx_lm.models.cache import (  # noqa: E402
     trim_prompt_cache,
 )
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
-from mlx.utils import tree_flatten  # noqa: E402
 
 _, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(
-    resource.RLIMIT_NOFILE, (min(_OPEN_FILES, _OPEN_FILES_MAX), _OPEN_FILES_MAX)
-)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, _OPEN_FILES_MAX), _OPEN_FILES_MAX))
 
 __all__ = [
-    "BatchGenerator", "LRUPromptCache", "MlxModel", "active_memory_bytes", "can_trim_prompt_cache", "device_facts",
-    "foreign_errors", "generate_step", "load_steps", "make_prompt_cache", "mx", "release_memory",
+    "BatchGenerator",
+    "LRUPromptCache",
+    "MlxModel",
+    "active_memory_bytes",
+    "device_facts",
+    "foreign_errors",
+    "generate_step",
+    "load_steps",
+    "make_prompt_cache",
+    "mx",
+    "release_memory",
     "trim_prompt_cache",
-]  # fmt: skip
+]
 
 _EVALUATE_BYTES = 64_000_000
 _DUMMY = "."

@@ -182,7 +182,8 @@ class InferenceThread(threading.Thread):
         needed_bytes = (
             estimate.weights_bytes
             + estimate.working_bytes
-            + estimate.kv_bytes_per_token * min(_MINIMUM_CONTEXT_TOKENS, request.checked.context_tokens)
+            + estimate.kv_bytes_per_token
+            * min(_MINIMUM_CONTEXT_TOKENS, request.checked.context_tokens)
         )
         budget_bytes = self._budget_bytes()
         if needed_bytes <= budget_bytes:
@@ -208,9 +209,7 @@ class InferenceThread(threading.Thread):
     def _free_bytes(self) -> int:
         """Budget less what is loaded and what the loads under way will take."""
         coming = sum(request.checked.estimate.weights_bytes for request, _ in self._loads)
-        return max(
-            0, self._budget_bytes() - int(self._backend.active_memory_bytes()) - int(coming)
-        )
+        return max(0, self._budget_bytes() - int(self._backend.active_memory_bytes()) - int(coming))
 
     def _affordable_context(self, request: LoadRequest) -> int:
         """The model's context, or as much of it as the memory holds."""
@@ -295,5 +294,3 @@ def _unexpected(error: Exception) -> EngineError:
     failure = LoadFailed("The model failed in an unexpected way.", "The log has the details.")
     failure.__cause__ = error
     return failure
-
-

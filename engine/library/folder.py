@@ -111,9 +111,7 @@ def blockers_of(facts: FolderFacts, architectures: Collection[str]) -> tuple[str
     if facts.architecture not in architectures:
         blockers.append(f"mlx-lm does not know its architecture “{facts.architecture[:60]}”.")
     if facts.template is None:
-        blockers.append(
-            "It has no chat template: it continues text, but was not made to converse."
-        )
+        blockers.append("It has no chat template: it continues text, but was not made to converse.")
     return tuple(blockers)
 
 
@@ -181,9 +179,7 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
         if match := _SHARD.search(file.name):
             stem, count = file.name[: match.start()], int(match[2])
             if count <= 10_000:
-                wanted |= {
-                    f"{stem}-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)
-                }
+                wanted |= {f"{stem}-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)}
     if missing := sorted(wanted - present):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise Damaged(f"Weights are missing: {missing[0][:120]}{more}.", _AGAIN)

@@ -42,9 +42,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             if not 2 <= length <= min(MAX_HEADER_BYTES, file_bytes - 8):
                 raise Damaged(f"{path.name} is not a whole safetensors file.", _HINT)
             raw = json.loads(file.read(length))
-        tensors = {
-            name: _tensor(entry) for name, entry in raw.items() if name != "__metadata__"
-        }
+        tensors = {name: _tensor(entry) for name, entry in raw.items() if name != "__metadata__"}
         end_bytes = max((entry["data_offsets"][1] for name, entry in raw.items()
                          if name != "__metadata__"), default=0)  # fmt: skip
     except OSError as error:

@@ -1,0 +1,169 @@
+"""Pomona's command line: read it, open the engine, serve the page until told to stop."""
+
+import argparse
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from engine import Engine, Settings, __version__
+from engine.errors import EngineError
+from engine.library.folder import describe_folder
+from engine.log import set_up_logging
+from engine.settings import GUIDE_ID
+from ui.app import build_app, launch_options
+
+DEFAULT_PORT = 7860
+EXIT_TIMEOUT_S = 4.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+logger = logging.getLogger("app")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"pomona: {message}\n")
+
+
+def _port(text: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 0 to 65535")
+    return port
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError("a folder needs a name")
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a file, not a folder")
+    return path
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, as the README documents it."""
+    parser = _Parser(
+        prog="pomona", description="Find, download and chat with MLX language models.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve on")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 picks a free port")
+    parser.add_argument("--share", action="store_true", help="make a public link")
+    parser.add_argument("--model", metavar="REPO_OR_PATH", help="the model to start with")
+    parser.add_argument("--models-dir", type=_folder, metavar="DIR", help="where models live")
+    parser.add_argument("--data-dir", type=_folder, metavar="DIR", help="where Pomona keeps data")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument("--owner-password-file", metavar="F", help="the owner's password")
+    parser.add_argument("--guest-model", metavar="REPO", action="append", default=[],
+                        help="a model that guests may use; repeatable")  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"Pomona {__version__}")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run Pomona; returns the exit status."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.share or args.owner_password_file or args.guest_model:
+        parser.error("sharing needs the sign-in for guests, which this version does not have yet")
+    extra_models, default_model = _chosen_model(parser, args.model)
+    settings = Settings.from_environment(
+        models_dir=args.models_dir, data_dir=args.data_dir, extra_models=extra_models
+    )
+    set_up_logging(settings.log_dir)
+    try:
+        engine = Engine.open(settings)
+    except OSError as error:
+        parser.error(f"cannot use the folder {error.filename}: {error.strerror}")
+    if default_model not in {model.repo_id for model in engine.library.list()}:
+        parser.error(
+            f"no model {default_model!r} on this computer: --model takes a name or a folder"
+        )
+    port = _bind(parser, args.host, args.port)
+    return _serve(engine, default_model, args.host, port, not args.no_browser)
+
+
+def _chosen_model(
+    parser: argparse.ArgumentParser, chosen: str | None
+) -> tuple[tuple[Path, ...], str]:
+    """Folders to add to the library, and the name of the model to start with."""
+    if chosen is None:
+        return (), GUIDE_ID
+    path = Path(chosen).expanduser()
+    if not path.is_dir():
+        return (), chosen
+    try:
+        describe_folder(path)
+    except EngineError as error:
+        parser.error(error.text)
+    return (path.resolve(),), path.resolve().name
+
+
+def _bind(parser: argparse.ArgumentParser, host: str, port: int) -> int:
+    """A port that can be served on; exits 2 when the one asked for cannot."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        parser.error(f"{host!r} is not an address of this computer")
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                parser.error(f"cannot serve on {host} port {port}: {error.strerror}")
+        probe.close()
+    with socket.socket(family) as probe:
+        probe.bind((address[0], 0, *address[2:]))
+        parser.error(f"port {port} is busy; port {probe.getsockname()[1]} is free: use --port")
+
+
+def _serve(engine: Engine, default_model: str, host: str, port: int, open_browser: bool) -> int:
+    """Serve until Ctrl-C or SIGTERM; the exit status is 0 then."""
+    stopping = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopping.set())
+    if host not in _LOOPBACK:
+        logger.warning(
+            "Everyone who can reach %s port %s can use this Pomona as you can.", host, port
+        )
+    demo = build_app(engine, default_model)
+    demo.launch(
+        server_name=host, server_port=port, prevent_thread_lock=True, **launch_options()
+    )  # fmt: skip
+    engine.inference.start()
+    engine.inference.load(default_model)
+    shown_host = f"[{host}]" if ":" in host else host
+    print(f"Pomona is ready on http://{shown_host}:{port}", flush=True)
+    if open_browser:
+        webbrowser.open(
+            f"http://localhost:{port}" if host in _LOOPBACK else f"http://{host}:{port}"
+        )
+    stopping.wait()
+    _end_after(EXIT_TIMEOUT_S)
+    demo.server.force_exit = demo.server.should_exit = True
+    engine.close()
+    return 0
+
+
+def _end_after(seconds: float) -> None:
+    """Make sure that nothing keeps the process alive for longer than this."""
+    timer = threading.Timer(seconds, os._exit, args=(0,))
+    timer.daemon = True
+    timer.start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

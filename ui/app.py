@@ -1,0 +1,76 @@
+"""The contents page: the header, the three tabs, and how the page is served."""
+
+from typing import Any
+
+import gradio as gr
+
+from engine import Engine
+from ui.api import ApiHandlers, wire_api
+from ui.chat import ChatHandlers, build_chat, wire_chat
+from ui.discover import build_discover
+from ui.errors import shows_errors
+from ui.format import format_machine
+from ui.manage import ManageHandlers, build_manage, wire_manage
+from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
+
+MAX_WAITING_EVENTS = 256
+STREAMS_AT_ONCE = 64
+
+
+def build_app(engine: Engine, default_model: str) -> gr.Blocks:
+    """The whole page, ready for ``launch(**launch_options())``."""
+    demo: gr.Blocks
+    with gr.Blocks(title="Pomona", fill_width=True, analytics_enabled=False) as demo:
+        machine = _build_header()
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Chat", id="chat", elem_id="tab-chat") as chat_tab:
+                chat = build_chat()
+            with gr.Tab("Discover", id="discover", elem_id="tab-discover"):
+                build_discover()
+            with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
+                manage = build_manage()
+        wire_chat(chat, ChatHandlers(engine, default_model), demo, chat_tab)
+        wire_manage(manage, ManageHandlers(engine), manage_tab)
+        wire_api(ApiHandlers(engine, default_model))
+        demo.load(
+            shows_errors(_MachineHandler(engine).show), None, machine,
+            show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
+    demo.queue(
+        api_open=False,
+        max_size=MAX_WAITING_EVENTS,
+        default_concurrency_limit=STREAMS_AT_ONCE,
+    )
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """Arguments of ``launch`` that are the page's own: look, and nothing that calls out."""
+    return {
+        "theme": build_theme(),
+        "css_paths": STYLE_PATH,
+        "head_paths": HEAD_PATH,
+        "favicon_path": LOGO_PATH,
+        "run_history": False,
+        "footer_links": [],
+        "ssr_mode": False,
+        "show_error": True,
+        "enable_monitoring": False,
+        "max_file_size": "1kb",
+        "quiet": True,
+    }
+
+
+def _build_header() -> gr.HTML:
+    logo = LOGO_PATH.read_text(encoding="utf-8")
+    with gr.Row(elem_id="top"):
+        gr.HTML(f'<div class="brand">{logo}<b>Pomona</b></div>', elem_id="brand")
+        return gr.HTML("", elem_id="machine")
+
+
+class _MachineHandler:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def show(self) -> str:
+        return format_machine(self._engine.machine())

@@ -1,0 +1,136 @@
+"""From records to what the page shows. Pure; whatever came from outside is escaped here."""
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.records import (
+    FinishReason,
+    GenerationStats,
+    LocalModel,
+    MachineReport,
+)
+
+GUIDE_TITLE = "Pomona Guide"
+_BACKENDS = {"metal": "Apple GPU", "cuda": "NVIDIA GPU", "cpu": "CPU"}
+_ENDINGS: dict[FinishReason, str] = {
+    "stop": "",
+    "length": "cut at max tokens",
+    "context": "cut: the context is full",
+    "cancelled": "stopped by you",
+}
+
+
+def format_bytes(size_bytes: float) -> str:
+    """Decimal units, as disks are sold: ``4.6 GB``, ``23 MB``, ``640 KB``."""
+    if size_bytes >= 999.5e6:
+        return f"{size_bytes / 1e9:.1f} GB"
+    if size_bytes >= 999.5e3:
+        return f"{size_bytes / 1e6:.0f} MB"
+    return f"{size_bytes / 1e3:.0f} KB" if size_bytes >= 1000 else f"{size_bytes:.0f} bytes"
+
+
+def format_duration(seconds: float) -> str:
+    """``0.31 s``, ``12 s``, ``3 min 5 s``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def format_rate(per_s: float) -> str:
+    """Tokens per second, without false precision."""
+    return f"{per_s:.1f} tokens/s" if per_s < 10 else f"{per_s:.0f} tokens/s"
+
+
+def format_stats(stats: GenerationStats, reason: FinishReason) -> str:
+    """The quiet line under an answer."""
+    parts = [f"{stats.output_tokens:,} token{'s' if stats.output_tokens != 1 else ''}"]
+    if stats.decode_per_s:
+        parts.append(format_rate(stats.decode_per_s))
+    if stats.output_tokens:
+        parts.append(f"first after {format_duration(stats.time_to_first_token_s)}")
+    if stats.reused_tokens:
+        parts.append(f"{stats.reused_tokens:,} of {stats.prompt_tokens:,} prompt tokens reused")
+    else:
+        parts.append(f"{stats.prompt_tokens:,} prompt tokens")
+    if ending := _ENDINGS[reason]:
+        parts.append(ending)
+    return " · ".join(parts)
+
+
+def model_title(repo_id: str, is_guide: bool) -> str:
+    """A model's short name: without the organisation."""
+    return GUIDE_TITLE if is_guide else repo_id.rpartition("/")[2]
+
+
+def format_choice(model: LocalModel) -> str:
+    """One line of the model picker."""
+    if model.source == "built-in":
+        return f"{GUIDE_TITLE} · built in"
+    note = " · damaged" if model.is_damaged else "" if model.will_chat else " · will not chat"
+    return f"{model.repo_id} · {format_bytes(model.size_bytes)}{note}"
+
+
+def format_pill(text: str, state: str = "") -> str:
+    """A small rounded label; ``state`` is one of ready, busy, failed or empty."""
+    return (
+        f'<span class="pill {html.escape(state)}" role="status">'
+        f'<i class="dot"></i>{html.escape(text)}</span>'
+    )
+
+
+def format_progress(text: str, done: float) -> str:
+    """A pill with a bar; ``done`` from 0 to 1."""
+    percent = max(0, min(100, round(done * 100)))
+    return (
+        f'<span class="pill busy" role="status"><i class="dot"></i>{html.escape(text)}'
+        f'<span class="bar"><i style="width:{percent}%"></i></span></span>'
+    )
+
+
+def format_machine(machine: MachineReport) -> str:
+    """The machine in a few words."""
+    return (
+        f"{_BACKENDS.get(machine.backend, machine.backend)} · "
+        f"{format_bytes(machine.memory_budget_bytes)} for models"
+    )
+
+
+def format_status(text: str) -> str:
+    """What happens before the first word of an answer."""
+    return f'<span class="waiting">{html.escape(text)}</span>'
+
+
+def format_stats_html(text: str) -> str:
+    """The quiet line as markup."""
+    return f'<span class="stats">{html.escape(text)}</span>'
+
+
+def format_folder(path: Path) -> str:
+    """Where the models live."""
+    return f'<p class="note">Models folder: <code>{html.escape(str(path))}</code></p>'
+
+
+def library_rows(models: Sequence[LocalModel], loaded: Mapping[str, int]) -> list[list[Any]]:
+    """Rows of the installed models: name, size, quantisation, context, memory, source, state."""
+    rows = []
+    for model in models:
+        state = model.problem or " ".join(model.blockers) or "ready"
+        rows.append(
+            [
+                model.repo_id,
+                format_bytes(model.size_bytes),
+                model.quantization,
+                f"{model.context_tokens:,}" if model.context_tokens else "not stated",
+                format_bytes(model.memory.total_bytes) if model.memory else "unknown",
+                model.memory.fit if model.memory else "unknown",
+                model.source,
+                f"loaded, {format_bytes(loaded[model.repo_id])}"
+                if model.repo_id in loaded
+                else state,
+            ]
+        )
+    return rows
