@@ -7,14 +7,17 @@ from pathlib import Path
 
 MAX_LOG_BYTES = 2_000_000
 KEPT_LOGS = 3
-_TOKEN = re.compile(r"\b(?:hf|sk|api)_[A-Za-z0-9]{8,}\b|(?<=Bearer )[^\s'\"]+")
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?:hf_(?:oauth|jwt|app)_[\w.=-]+|(?:hf|sk|api|api_org)_[A-Za-z0-9]{8,})"
+    r"|(?i:(?<=bearer ))[^\s'\"]+|(?<=://)[^\s/@'\"]+:[^\s/@'\"]+(?=@)"
+)
 
 
 def redact(text: str) -> str:
     """``text`` without access tokens, and with the home folder as ``~``."""
     home = str(Path.home())
     cleaned = _TOKEN.sub("[hidden]", text)
-    return cleaned.replace(home, "~") if len(home) > 1 else cleaned
+    return re.sub(re.escape(home) + r"(?![\w.-])", "~", cleaned) if len(home) > 1 else cleaned
 
 
 class RedactingFormatter(logging.Formatter):

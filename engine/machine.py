@@ -41,7 +41,7 @@ def memory_budget_bytes(working_set_bytes: int | None) -> int:
 def disk_free_bytes(folder: Path) -> int:
     """Free bytes on the disk that holds ``folder``, or will hold it; 0 when that is unknown."""
     for candidate in (folder, *folder.parents):
-        if candidate.exists():
+        if os.path.exists(candidate):
             try:
                 return shutil.disk_usage(candidate).free
             except OSError:

@@ -1,6 +1,7 @@
 """Where things live on this computer, and the limits that keep everything bounded."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,12 +59,12 @@ class Settings:
         """
         env = os.environ if environ is None else environ
         home = Path(env.get("HOME") or Path.home())
-        own_data = data_dir or _path_from(env, "POMONA_DATA_DIR")
-        own_models = models_dir or _path_from(env, "POMONA_MODELS_DIR")
+        own_data = data_dir.absolute() if data_dir else _path_from(env, "POMONA_DATA_DIR")
+        own_models = models_dir.absolute() if models_dir else _path_from(env, "POMONA_MODELS_DIR")
         data = own_data or platformdirs.user_data_path(APP_NAME, appauthor=False)
         return cls(
-            data_dir=data.absolute(),
-            models_dir=(own_models or data / "models").absolute(),
+            data_dir=data,
+            models_dir=own_models or data / "models",
             cache_dir=own_data / "cache"
             if own_data
             else platformdirs.user_cache_path(APP_NAME, appauthor=False),
@@ -80,14 +81,17 @@ class Settings:
 
 
 def _path_from(env: Mapping[str, str], name: str) -> Path | None:
+    """The folder that a variable names, absolute, with ``~`` and ``$NAME`` filled in."""
     value = env.get(name, "").strip()
-    return Path(value).expanduser() if value else None
+    filled = re.sub(r"\$(\w+)|\$\{(\w+)\}", lambda m: env.get(m[1] or m[2], m[0]), value)
+    return Path(os.path.expanduser(filled)).absolute() if value else None
 
 
 def _hf_cache_dir(env: Mapping[str, str], home: Path) -> Path:
-    """Follow huggingface_hub's order: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, home."""
-    if (cache := _path_from(env, "HF_HUB_CACHE")) is not None:
-        return cache
+    """As huggingface_hub: HF_HUB_CACHE, its older name, HF_HOME, XDG_CACHE_HOME, home."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if (cache := _path_from(env, name)) is not None:
+            return cache
     if (hf_home := _path_from(env, "HF_HOME")) is not None:
         return hf_home / "hub"
     xdg = _path_from(env, "XDG_CACHE_HOME") or home / ".cache"

@@ -3,11 +3,13 @@
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from engine import Engine
 from ui.api import ApiHandlers, wire_api
 from ui.chat import ChatHandlers, build_chat, wire_chat
 from ui.discover import build_discover
+from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
 from ui.manage import ManageHandlers, build_manage, wire_manage
@@ -58,6 +60,7 @@ def launch_options() -> dict[str, Any]:
         "enable_monitoring": False,
         "max_file_size": "1kb",
         "quiet": True,
+        "app_kwargs": {"middleware": [Middleware(PlainPathsForClients)]},
     }
 
 

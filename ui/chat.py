@@ -28,7 +28,7 @@ UPDATE_S = 0.1
 FIRST_POLL_S = 0.03
 _GUIDE_EXAMPLES = (
     "What can I do here?",
-    "How do I find a model that fits my computer?",
+    "Which model fits my computer?",
     "What does quantisation mean?",
 )
 _EXAMPLES = (
@@ -107,7 +107,9 @@ class ChatHandlers:
     async def open_page(self, conversation: Conversation) -> AsyncIterator[tuple[Any, ...]]:
         """Fill the model picker, then follow the loading of the chosen model."""
         conversation.model_id = conversation.model_id or self._default_model
-        yield self._picker(conversation.model_id), gr.skip(), *self.suggest(conversation.model_id)
+        picker = await asyncio.to_thread(self._picker, conversation.model_id)
+        suggested = await asyncio.to_thread(self.suggest, conversation.model_id)
+        yield picker, gr.skip(), *suggested
         async for pill in self._follow_load(conversation.model_id, conversation):
             yield gr.skip(), pill, *settings_skips()
 
@@ -121,7 +123,8 @@ class ChatHandlers:
         """Offer the model's own settings, and load it with visible progress."""
         conversation.model_id = model_id
         examples = gr.Chatbot(examples=_examples_for(model_id))
-        yield format_pill("opening", "busy"), examples, *self.suggest(model_id)
+        suggested = await asyncio.to_thread(self.suggest, model_id)
+        yield format_pill("opening", "busy"), examples, *suggested
         async for pill in self._follow_load(model_id, conversation):
             yield pill, gr.skip(), *settings_skips()
 
@@ -274,7 +277,9 @@ def wire_chat(view: ChatView, handlers: ChatHandlers, demo: gr.Blocks, tab: gr.T
     view.model.input(
         shows_errors(handlers.choose_model), [view.model, view.conversation], chosen, **private
     )
-    view.box.submit(shows_errors(handlers.send), [view.box, *asked], shown, **private)
+    view.box.submit(
+        shows_errors(handlers.send), [view.box, *asked], shown, trigger_mode="multiple", **private
+    )
     view.log.example_select(_example_text, None, view.box, **direct).then(
         shows_errors(handlers.send), [view.box, *asked], shown, **private
     )

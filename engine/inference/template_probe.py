@@ -4,8 +4,11 @@ Templates are sandboxed Jinja and cannot touch the machine, but one that loops f
 hold up everybody's answers. The child gets a few seconds of processor time and 1 GB.
 """
 
+import contextlib
 import json
+import math
 import resource
+import signal
 import subprocess
 import sys
 from datetime import datetime
@@ -24,6 +27,11 @@ _EXIT_BROKEN = 3
 _EXIT_TOO_MUCH = 4
 MAX_RENDERED_CHARS = 2_000_000
 _MAX_MEMORY_BYTES = 1_000_000_000
+_WAIT_FACTOR = 4  # wall clock to processor time, on a computer that is busy
+_BROKEN = (
+    jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
+    AssertionError, NameError, RuntimeError,
+)  # fmt: skip
 _SAMPLE = [
     {"role": "user", "content": "Hello"},
     {"role": "assistant", "content": "Hello. How can I help?"},
@@ -32,7 +40,7 @@ _SAMPLE = [
 
 
 def probe_template(template: str, timeout_s: float) -> None:
-    """Check that a template comes to an end within ``timeout_s`` and in bounded memory.
+    """Check that a template comes to an end in ``timeout_s`` of processor time and bounded memory.
 
     Raises TemplateFailed when it does not. One that only reports an error is harmless here: the
     tokenizer meets the same error when somebody chats, and knows more than this sample does.
@@ -40,15 +48,17 @@ def probe_template(template: str, timeout_s: float) -> None:
     hint = "The model's files are at fault: choose another version of this model."
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "engine.inference.template_probe", str(int(timeout_s) + 1)],
+            [sys.executable, "-W", "ignore", "-m", __name__, str(math.ceil(timeout_s))],
             input=template.encode("utf-8", "replace"),
             capture_output=True,
-            timeout=timeout_s,
+            timeout=_WAIT_FACTOR * timeout_s,
             cwd=Path(__file__).resolve().parents[2],
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise TemplateFailed("The model's chat template does not come to an end.", hint) from error
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise TemplateFailed("The model's chat template does not come to an end.", hint)
     if done.returncode not in (0, _EXIT_BROKEN):
         raise TemplateFailed("The model's chat template takes far too much time or memory.", hint)
 
@@ -105,13 +115,14 @@ def render_sample(template: str) -> int:
 def main() -> int:
     """Child's entry: template on standard input; exit status says how it went."""
     cpu_s = int(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses to limit a process's memory
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
     try:
         render_sample(sys.stdin.buffer.read().decode("utf-8", "replace"))
     except (MemoryError, RecursionError, OverflowError):
         return _EXIT_TOO_MUCH
-    except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError):
+    except _BROKEN:
         return _EXIT_BROKEN
     return 0
 

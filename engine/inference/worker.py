@@ -97,9 +97,15 @@ class InferenceThread(threading.Thread):
     def _take_commands(self) -> None:
         is_idle = not self._loads and not any(r.lane.turns for r in self._residents.values())
         with contextlib.suppress(queue.Empty):
-            self._commands.get(block=is_idle)()
+            self._obey(self._commands.get(block=is_idle))
             while True:
-                self._commands.get_nowait()()
+                self._obey(self._commands.get_nowait())
+
+    def _obey(self, command: Callable[[], None]) -> None:
+        try:
+            command()
+        except Exception:
+            logger.exception("a command to the inference thread failed")
 
     def _step(self) -> None:
         """Give every load and every busy lane one step. Nothing may end this thread."""
@@ -127,7 +133,7 @@ class InferenceThread(threading.Thread):
         """Move the model to the end of the line for being unloaded."""
         if not resident.lane.turns:
             self._residents[repo_id] = self._residents.pop(repo_id)
-            self._backend.release_memory()
+            self._backend.mx.clear_cache()
         self._publish()
 
     def submit(self, turn: Any) -> None:
@@ -140,7 +146,8 @@ class InferenceThread(threading.Thread):
             turn.finish("cancelled")
             return
         try:
-            resident.lane.submit(turn)
+            with self._backend.foreign_errors(self._lanes.step_failed):
+                resident.lane.submit(turn)
         except EngineError as error:
             turn.fail(error)
         self._publish()

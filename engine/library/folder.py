@@ -6,6 +6,7 @@ hangs on a config that promises a hundred thousand layers.
 """
 
 import json
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import Damaged, EngineError, NotInstalled, Unsupported
-from engine.library.memory import number, text_config
+from engine.library.memory import MAX_NUMBER, number, text_config
 from engine.library.safetensors import read_header
 from engine.records import SamplingParams
 
 MAX_JSON_BYTES = 64_000_000
+MAX_PARTS = 10_000
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
+_LAYER_COUNT = re.compile(r"(?:^|_)layers?$")
+_PART_COUNT = re.compile(r"^(?:num|n)_.*(?:heads?|experts|blocks)$|^altup_num_inputs$")
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 _AGAIN = "Delete it and download it again."
 
@@ -56,7 +60,7 @@ def describe_folder(path: Path) -> FolderFacts:
 
     Raises NotInstalled when it is no model folder, Damaged when something is missing or broken.
     """
-    if not (path / "config.json").is_file():
+    if not os.path.isfile(path / "config.json"):
         raise NotInstalled(
             f"{path.name} is not a model folder.",
             "A model folder holds config.json and model*.safetensors.",
@@ -72,10 +76,10 @@ def describe_folder(path: Path) -> FolderFacts:
         path=path,
         config=config,
         weight_files=weight_files,
-        weights_bytes=sum(file.stat().st_size for file in weight_files),
-        architecture=config["model_type"],
+        weights_bytes=sum(_size_bytes(file) for file in weight_files),
+        architecture=config["model_type"].encode("utf-8", "replace").decode(),  # no half characters
         quantization=quantization_label(config),
-        template=_template(path, tokenizer_config, config),
+        template=_template(path, tokenizer_config),
         needs_code="model_file" in config or _tokenizer_needs_code(path, tokenizer_config),
     )
 
@@ -99,7 +103,7 @@ def check_folder(path: Path, architectures: Collection[str]) -> FolderFacts:
             f"The installed mlx-lm does not know the model type “{facts.architecture[:60]}”.",
             "Update mlx-lm, or look in Discover for a model marked “will chat”.",
         )
-    _check_layers(facts)
+    _check_counts(facts)
     return facts
 
 
@@ -178,44 +182,81 @@ def _weight_files(path: Path) -> tuple[Path, ...]:
     for file in files:
         if match := _SHARD.search(file.name):
             stem, count = file.name[: match.start()], int(match[2])
-            if count <= 10_000:
-                wanted |= {f"{stem}-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)}
-    if missing := sorted(wanted - present):
+            seen = min(count, len(files) + 1)  # one more than there are shows a gap
+            wanted |= {f"{stem}-{i:05}-of-{count:05}.safetensors" for i in range(1, seen + 1)}
+    if missing := sorted(name for name in wanted - present if name):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise Damaged(f"Weights are missing: {missing[0][:120]}{more}.", _AGAIN)
     return files
 
 
-def _check_layers(facts: FolderFacts) -> None:
-    layers_held = 0
+def _size_bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError as error:  # a link of the Hub's cache whose target was deleted
+        raise Damaged(f"{file.name} cannot be read.", _AGAIN) from error
+
+
+def _check_counts(facts: FolderFacts) -> None:
+    """Compare what the config promises with the weights: mlx-lm would build it all first."""
+    layers_held = tensors_held = 0
     for file in facts.weight_files:
         for name in read_header(file):
+            tensors_held += 1
             if match := _LAYER.search(name):
-                layers_held = max(layers_held, int(match[1]) + 1)
-    promised = text_config(facts.config).get("num_hidden_layers")
-    if promised is not None and (not isinstance(promised, int) or promised < 0):
-        raise Damaged("config.json gives no usable number of layers.", _AGAIN)
-    if promised and layers_held and promised > layers_held:
-        raise Damaged(
-            f"config.json promises {promised:,} layers, the weights hold {layers_held:,}.", _AGAIN
-        )
+                layers_held = max(layers_held, int(match[1][:9]) + 1)
+    for config in (facts.config, text_config(facts.config)):
+        promised = config.get("num_hidden_layers", 0)
+        if not isinstance(promised, int | None) or (promised or 0) < 0:
+            raise Damaged("config.json gives no usable number of layers.", _AGAIN)
+        for name, value in config.items():
+            is_count = isinstance(value, int)
+            if is_count and _PART_COUNT.search(name) and value > MAX_PARTS:
+                raise Damaged(f"config.json gives no usable {name[:60]}.", _AGAIN)
+            if is_count and _LAYER_COUNT.search(name):
+                held = layers_held if name == "num_hidden_layers" and layers_held else tensors_held
+                if value > held:
+                    raise Damaged(
+                        f"config.json promises {value:,} layers, the weights hold {held:,}."
+                        if value < MAX_NUMBER
+                        else "config.json gives no usable number of layers.",
+                        _AGAIN,
+                    )
 
 
-def _template(path: Path, tokenizer_config: dict[str, Any], config: dict[str, Any]) -> str | None:
-    """The chat template's text, in the order that transformers looks for it."""
-    file = path / "chat_template.jinja"
-    if file.is_file() and file.stat().st_size <= MAX_JSON_BYTES:
-        return file.read_text(encoding="utf-8", errors="replace")
-    own = _optional_object(path / "chat_template.json").get("chat_template")
-    for candidate in (own, tokenizer_config.get("chat_template")):
-        if isinstance(candidate, str):
-            return candidate
-        if isinstance(candidate, list):
-            named = {e.get("name"): e.get("template") for e in candidate if isinstance(e, dict)}
-            if isinstance(named.get("default"), str):
-                return str(named["default"])
-    kind = tokenizer_config.get("chat_template_type") or config.get("chat_template_type")
-    return "" if kind else None
+def _template(path: Path, tokenizer_config: dict[str, Any]) -> str | None:
+    """The chat template that transformers will use, found in the order in which it looks.
+
+    Files of their own come before the entry in tokenizer_config.json, and an old
+    special_tokens_map.json overrides both (PreTrainedTokenizerBase._from_pretrained).
+    chat_template.json is for processors of images, and no tokenizer reads it.
+    """
+    chosen: Any = tokenizer_config.get("chat_template")
+    extra = path / "additional_chat_templates"
+    files = {"default": path / "chat_template.jinja"}
+    try:
+        files |= {file.name.removesuffix(".jinja"): file for file in sorted(extra.glob("*.jinja"))}
+        texts = {name: _text(file) for name, file in files.items() if file.is_file()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Damaged("The chat template cannot be read.", _AGAIN) from error
+    if texts:
+        chosen = texts
+    if "added_tokens_decoder" not in tokenizer_config:
+        chosen = _optional_object(path / "special_tokens_map.json").get("chat_template", chosen)
+    if isinstance(chosen, list):
+        entries = [entry for entry in chosen if isinstance(entry, dict)]
+        chosen = {str(entry.get("name")): entry.get("template") for entry in entries}
+    if isinstance(chosen, dict):
+        chosen = chosen.get("default")
+    if isinstance(chosen, str):
+        return chosen
+    return "" if tokenizer_config.get("chat_template_type") else None
+
+
+def _text(file: Path) -> str:
+    if file.stat().st_size > MAX_JSON_BYTES:
+        raise Damaged(f"{file.name} is far too large.", _AGAIN)
+    return file.read_text(encoding="utf-8")
 
 
 def _tokenizer_needs_code(path: Path, tokenizer_config: dict[str, Any]) -> bool:

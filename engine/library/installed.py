@@ -4,6 +4,7 @@ Models of other programs (the Hugging Face cache, LM Studio) are listed and used
 here ever writes to their folders.
 """
 
+import os
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -21,7 +22,6 @@ from engine.records import CheckedModel, LocalModel, Source
 from engine.settings import GUIDE_DIR, GUIDE_ID, Settings
 
 _CACHE_NAME = re.compile(r"^models--([^/]+?)--(.+)$")
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 class Library:
@@ -119,23 +119,31 @@ class Library:
 
 def _folders(path: Path) -> list[Path]:
     try:
-        return sorted(entry for entry in path.iterdir() if entry.is_dir())
+        return sorted(
+            entry for entry in path.iterdir() if _is_shown(entry.name) and os.path.isdir(entry)
+        )
     except OSError:
         return []
 
 
+def _is_shown(name: str) -> bool:
+    """Hidden folders are downloads under way; a name that is not UTF-8 cannot be shown or sent."""
+    return not name.startswith(".") and name.isprintable()
+
+
 def _org_folders(root: Path) -> Iterator[tuple[str, Path]]:
-    """``<org>/<name>`` folders that hold a config; hidden ones are downloads in progress."""
+    """``<org>/<name>`` folders that hold a config."""
     for org in _folders(root):
-        if org.name.startswith("."):
-            continue
         for folder in _folders(org):
-            if (folder / "config.json").is_file():
+            if os.path.isfile(folder / "config.json"):
                 yield f"{org.name}/{folder.name}", folder
 
 
 def _hf_cache_models(root: Path) -> Iterator[tuple[str, Source, Path, str | None]]:
-    """MLX-loadable snapshots of the Hub's cache, the one that ``refs/main`` names where it can."""
+    """MLX-loadable snapshots of the Hub's cache, the one that ``refs/main`` names where it can.
+
+    That one may hold a config alone, when somebody only looked at a newer revision.
+    """
     for repo in _folders(root):
         match = _CACHE_NAME.match(repo.name)
         if match is None:
@@ -144,10 +152,11 @@ def _hf_cache_models(root: Path) -> Iterator[tuple[str, Source, Path, str | None
             revision = (repo / "refs" / "main").read_text().strip()
         except (OSError, UnicodeDecodeError):
             revision = ""
-        if not _COMMIT.match(revision):
-            snapshots = _folders(repo / "snapshots")
-            revision = snapshots[-1].name if snapshots else ""
-        snapshot = repo / "snapshots" / revision
-        if revision and (snapshot / "config.json").is_file():
-            if any(snapshot.glob("model*.safetensors")):
-                yield f"{match[1]}/{match[2]}", "huggingface", snapshot, revision
+        snapshots = _folders(repo / "snapshots")
+        snapshots.sort(key=lambda snapshot: snapshot.name == revision)
+        for snapshot in reversed(snapshots):
+            if os.path.isfile(snapshot / "config.json") and any(
+                snapshot.glob("model*.safetensors")
+            ):
+                yield f"{match[1]}/{match[2]}", "huggingface", snapshot, snapshot.name
+                break

@@ -10,6 +10,7 @@ from typing import Any
 from engine.records import MemoryEstimate
 
 USUAL_CONTEXT_TOKENS = 8_192
+MAX_NUMBER = 2**40
 _FIXED_WORKING_BYTES = 50_000_000
 _PREFILL_STEP_TOKENS = 512
 
@@ -21,10 +22,10 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def number(config: Mapping[str, Any], *names: str, default: int = 0) -> int:
-    """The first of ``names`` that is a positive whole number."""
+    """The first of ``names`` that is a positive whole number, and not an absurd one."""
     for name in names:
         value = config.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_NUMBER:
             return value
     return default
 

@@ -19,6 +19,7 @@ _DTYPE_BITS = {
     "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
 _HINT = "Delete it and download it again."
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
                          if name != "__metadata__"), default=0)  # fmt: skip
     except OSError as error:
         raise Damaged(f"{path.name} cannot be read.", _HINT) from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except _BROKEN as error:
         raise Damaged(f"{path.name} has a broken header.", _HINT) from error
     if 8 + length + end_bytes != file_bytes:
         raise Damaged(
@@ -58,10 +59,10 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
 
 def _tensor(entry: dict[str, Any]) -> TensorInfo:
     begin, end = entry["data_offsets"]
-    shape = tuple(int(n) for n in entry["shape"])
+    shape = tuple(entry["shape"])
+    if not all(type(n) is int and n >= 0 for n in (begin, end, *shape)):
+        raise ValueError("a size is not a whole number")
     size_bytes = end - begin
-    if min((begin, *shape), default=0) < 0 or size_bytes != math.ceil(
-        math.prod(shape) * _DTYPE_BITS[entry["dtype"]] / 8
-    ):
+    if size_bytes != -(-math.prod(shape) * _DTYPE_BITS[entry["dtype"]] // 8):
         raise ValueError("offsets do not match the shape")
     return TensorInfo(entry["dtype"], shape, size_bytes)

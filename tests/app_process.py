@@ -1,0 +1,68 @@
+"""The real app, started as a person starts it, for tests from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+READY = "Pomona is ready on "
+START_TIMEOUT_S = 90
+EXIT_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True)
+class RunningApp:
+    """A started app: its process and where it serves."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+
+def app_command(*arguments: str) -> list[str]:
+    """The command line that starts the app."""
+    return [sys.executable, "app.py", *arguments]
+
+
+def app_environment(home: Path) -> dict[str, str]:
+    """An environment with a home folder of its own, so that nobody's caches are seen."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "POMONA_", "XDG_"))}
+    return {**env, "HOME": str(home), "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def running_app(folder: Path, arguments: Sequence[str] = ()) -> Iterator[RunningApp]:
+    """Start the app with its data in ``folder`` and end it afterwards."""
+    home = folder / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    with (folder / "stderr.txt").open("w") as errors:
+        process = subprocess.Popen(
+            app_command(
+                "--port", "0", "--no-browser", "--data-dir", str(folder / "data"),
+                "--models-dir", str(folder / "models"), *arguments,
+            ),
+            cwd=ROOT, env=app_environment(home), stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+    watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+    watchdog.start()
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        watchdog.cancel()
+        assert line.startswith(READY), (folder / "stderr.txt").read_text()
+        yield RunningApp(process, line.removeprefix(READY).strip())
+    finally:
+        watchdog.cancel()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(EXIT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

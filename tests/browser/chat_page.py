@@ -1,0 +1,42 @@
+"""The Chat tab as a person uses it."""
+
+from playwright.sync_api import Locator, Page, expect
+
+
+class ChatPage:
+    """What a person sees and does on the Chat tab."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.box = page.locator("#message textarea")
+        self.questions = page.get_by_test_id("user")
+        self.stats = page.locator("#log .stats")
+        self.stop_button = page.locator("#message .stop-button")
+        self.send_button = page.locator("#message .submit-button")
+        self.status = page.locator("#model-status .pill")
+        self.toast = page.locator(".toast-body")
+
+    @property
+    def answers(self) -> Locator:
+        """Answers, without the lines of figures under them."""
+        return self.page.get_by_test_id("bot").filter(has_not=self.page.locator(".stats"))
+
+    def type(self, text: str) -> None:
+        """Put text into the box, key by key at its end so that the page notices."""
+        self.box.fill(text[:-1])
+        self.box.press_sequentially(text[-1:])
+
+    def ask(self, text: str) -> None:
+        """Type and send with Enter."""
+        self.type(text)
+        self.box.press("Enter")
+
+    def wait_for_answers(self, count: int) -> None:
+        """Wait until ``count`` answers are complete."""
+        expect(self.stats).to_have_count(count)
+        expect(self.send_button).to_be_visible()
+
+    def choose_model(self, name: str) -> None:
+        """Pick a model from the list."""
+        self.page.locator("#model input").click()
+        self.page.get_by_role("option", name=name).click()

@@ -1,0 +1,47 @@
+"""What stands between the network and Gradio's routes."""
+
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SPOKEN = b'"protocol":"sse_v3"'
+_TOLD = b'"protocol":"sse_v2.1"'
+
+
+class PlainPathsForClients:
+    """Lets gradio_client read answers that have a ``path`` in them.
+
+    gradio_client 2.7 takes every JSON object with a ``path`` for a file and downloads it, except
+    from servers that say they speak sse_v2.1 (``Endpoint.download_files`` compares with that
+    version alone). For it the two versions differ in nothing else, so /config, which only programs
+    fetch, names that one. The page has its configuration built in and is not affected.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"].rstrip("/") != "/config":
+            await self._app(scope, receive, send)
+            return
+        start: Message = {}
+        body = b""
+
+        async def collect(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await _send_whole(send, start, body.replace(_SPOKEN, _TOLD))
+
+        await self._app(scope, receive, collect)
+
+
+async def _send_whole(send: Send, start: Message, body: bytes) -> None:
+    headers: list[Any] = [h for h in start["headers"] if h[0].lower() != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({**start, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
