@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "context", "cancelled"]
@@ -217,3 +217,113 @@ class MachineReport:
     disk_free_bytes: int
     accelerated_blas: bool
     versions: dict[str, str]
+
+
+SizeClass = Literal["tiny", "small", "medium", "large", "extra large", "unknown"]
+Sort = Literal["score", "downloads", "likes", "trending", "newest", "size"]
+CatalogueSource = Literal["hub", "cache", "bundled"]
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """What is known of a model on the Hub before anything is downloaded.
+
+    ``model_type`` is the Hub's task name, ``architecture`` the config's model type, both "unknown"
+    where the Hub says nothing. ``quantization`` is as in LocalModel, ``methods`` marks DWQ and QAT.
+    ``parameters`` counts unpacked weights. ``files`` are names alone, None when not listed.
+    ``guessed`` names the facts that were taken from the repo's name for want of anything better.
+    """
+
+    repo_id: str
+    model_type: str = "unknown"
+    library: str = ""
+    architecture: str = "unknown"
+    quantization: str = "unknown"
+    bits: float | None = None
+    methods: tuple[str, ...] = ()
+    parameters: int | None = None
+    weights_bytes: int | None = None
+    context_tokens: int | None = None
+    downloads: int = 0
+    likes: int = 0
+    trending: float = 0.0
+    updated_at: float | None = None
+    license: str | None = None
+    base_models: tuple[str, ...] = ()
+    is_gated: bool = False
+    is_disabled: bool = False
+    tags: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = None
+    has_chat_template: bool | None = None
+    needs_code: bool | None = None
+    guessed: tuple[str, ...] = ()
+
+    @property
+    def size_class(self) -> SizeClass:
+        """By parameters: tiny < 100M, small < 1B, medium < 7B, large <= 13B, extra large above."""
+        if self.parameters is None:
+            return "unknown"
+        if self.parameters < 100e6:
+            return "tiny"
+        if self.parameters < 1e9:
+            return "small"
+        if self.parameters < 7e9:
+            return "medium"
+        return "large" if self.parameters <= 13e9 else "extra large"
+
+
+@dataclass(frozen=True)
+class RepoFile:
+    """One file of a repo. ``sha256`` is known for large files, ``git_oid`` for all."""
+
+    path: str
+    size_bytes: int
+    git_oid: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class RepoDetails:
+    """A repo at one commit: its facts, its files, its config and its card."""
+
+    summary: ModelSummary
+    revision: str
+    files: tuple[RepoFile, ...]
+    config: dict[str, Any]
+    readme: str
+
+
+@dataclass(frozen=True)
+class ChatReadiness:
+    """Whether a model will chat here; ``blockers`` are plain sentences."""
+
+    ok: bool
+    blockers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """A model's score from 0 to 100 and the parts that add up to it."""
+
+    total: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """What a person looks for. Empty fields do not filter."""
+
+    text: str = ""
+    model_type: str = ""
+    size_class: str = ""
+    quantization: str = ""
+    architecture: str = ""
+    exclude_architectures: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    min_downloads: int = 0
+    min_likes: int = 0
+    max_weights_bytes: int | None = None
+    fits_only: bool = False
+    chat_ready_only: bool = False
+    sort: Sort = "score"
+    limit: int = 200
