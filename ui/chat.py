@@ -13,7 +13,7 @@ from engine.errors import EngineError
 from engine.records import SamplingParams
 from engine.settings import GUIDE_ID
 from ui.conversation import Answer, Conversation
-from ui.errors import as_toast, shows_errors
+from ui.errors import show_toast, shows_errors
 from ui.format import format_bytes, format_choice, format_pill, format_progress, model_title
 from ui.settings_panel import (
     SettingsPanel,
@@ -104,18 +104,11 @@ class ChatHandlers:
         self._engine = engine
         self._default_model = default_model
 
-    async def open_page(self, conversation: Conversation) -> AsyncIterator[tuple[Any, ...]]:
-        """Fill the model picker, then follow the loading of the chosen model."""
-        conversation.model_id = conversation.model_id or self._default_model
-        picker = await asyncio.to_thread(self._picker, conversation.model_id)
-        suggested = await asyncio.to_thread(self.suggest, conversation.model_id)
-        yield picker, gr.skip(), *suggested
-        async for pill in self._follow_load(conversation.model_id, conversation):
-            yield gr.skip(), pill, *settings_skips()
-
-    def refresh_models(self, conversation: Conversation) -> Any:
-        """Look again at which models are installed."""
-        return self._picker(conversation.model_id or self._default_model)
+    def list_models(self, conversation: Conversation) -> Any:
+        """Fill the model picker with what is installed now; a first choice then loads it."""
+        models = self._engine.library.list()
+        choices = [(format_choice(model), model.repo_id) for model in models]
+        return gr.Dropdown(choices=choices, value=conversation.model_id or self._default_model)
 
     async def choose_model(
         self, model_id: str, conversation: Conversation
@@ -179,9 +172,9 @@ class ChatHandlers:
             self._engine.library.mark_used(model_id, time.time())
             yield conversation.blocks(), gr.Textbox(**_IDLE_BOX)
         except EngineError as error:
+            show_toast(error)
             if conversation.epoch == epoch:
                 yield _after_failure(conversation, text, answer, fallback)
-            raise as_toast(error) from error
         finally:
             if ticket is not None:
                 ticket.cancel()
@@ -196,11 +189,6 @@ class ChatHandlers:
         """Begin with an empty log. What stands in the box stays."""
         conversation.clear()
         return [], gr.Textbox(**_IDLE_BOX)
-
-    def _picker(self, chosen: str) -> Any:
-        models = self._engine.library.list()
-        choices = [(format_choice(model), model.repo_id) for model in models]
-        return gr.Dropdown(choices=choices, value=chosen)
 
     def suggest(self, model_id: str) -> tuple[Any, ...]:
         """The settings that the model's makers recommend."""
@@ -244,6 +232,8 @@ async def _follow_answer(ticket: ChatTicket, answer: Answer) -> AsyncIterator[No
             answer.apply(event)
         if events:
             yield None
+        if answer.is_done:
+            return
         pause_s = UPDATE_S if answer.text or answer.reasoning else FIRST_POLL_S
         await asyncio.sleep(max(0.0, pause_s - (time.perf_counter() - started_at)))
 
@@ -269,12 +259,10 @@ def wire_chat(view: ChatView, handlers: ChatHandlers, demo: gr.Blocks, tab: gr.T
     asked = [view.conversation, view.model, *view.settings.inputs()]
     shown = [view.log, view.box]
     chosen = [view.model_status, view.log, *view.settings.outputs()]
-    demo.load(
-        shows_errors(handlers.open_page), view.conversation,
-        [view.model, view.model_status, *view.settings.outputs()], **private,
-    )  # fmt: skip
-    tab.select(shows_errors(handlers.refresh_models), view.conversation, view.model, **private)
-    view.model.input(
+    for event in (demo.load, tab.select):
+        event(shows_errors(handlers.list_models), view.conversation, view.model, **private)
+    # A click on an option fires "input" twice and the keyboard fires no "select".
+    view.model.change(
         shows_errors(handlers.choose_model), [view.model, view.conversation], chosen, **private
     )
     view.box.submit(

@@ -1,7 +1,8 @@
 """The edge where errors become words: one decorator for every handler.
 
 An EngineError becomes its sentence and hint. Anything else is logged with its traceback and shown
-as one plain sentence. Toasts render markup, so what goes there is escaped.
+as one plain sentence. The page gets a toast and keeps what it shows: an exception that reaches
+Gradio would cover every output with the word "Error". Toasts render markup, so it is escaped.
 """
 
 import functools
@@ -18,36 +19,35 @@ from engine.errors import EngineError
 
 logger = logging.getLogger(__name__)
 UNEXPECTED = "Something went wrong inside Pomona. The log has the details."
+TOAST_S = 12
 
 
-def as_toast(error: EngineError) -> gr.Error:
-    """The toast for an error, escaped."""
-    return gr.Error(html.escape(error.text), duration=12, print_exception=False, title="Sorry")
-
-
-def _as_api_error(error: EngineError) -> gr.Error:
-    return gr.Error(error.text, print_exception=False)
+def show_toast(error: EngineError) -> None:
+    """Show an error on the page of the visitor whose event is being handled."""
+    gr.Warning(html.escape(error.text), duration=TOAST_S, title="Sorry")
 
 
 @contextmanager
-def _translated(shape: Callable[[EngineError], gr.Error]) -> Iterator[None]:
+def _told(tell: Callable[[EngineError], None]) -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        raise shape(error) from error
+        tell(error)
     except gr.Error:
         raise
     except Exception as error:
         logger.exception("a handler failed")
-        raise gr.Error(UNEXPECTED, print_exception=False) from error
+        unexpected = EngineError(UNEXPECTED)
+        unexpected.__cause__ = error
+        tell(unexpected)
 
 
-def _guard(shape: Callable[[EngineError], gr.Error], handler: Callable[..., Any]) -> Any:
+def _guard(tell: Callable[[EngineError], None], handler: Callable[..., Any]) -> Any:
     if inspect.isasyncgenfunction(handler):
 
         @functools.wraps(handler)
         async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            with _translated(shape):
+            with _told(tell):
                 async for value in handler(*args, **kwargs):
                     yield value
 
@@ -55,17 +55,22 @@ def _guard(shape: Callable[[EngineError], gr.Error], handler: Callable[..., Any]
 
     @functools.wraps(handler)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _translated(shape):
+        with _told(tell):
             return handler(*args, **kwargs)
+        return gr.skip()
 
     return call
 
 
 def shows_errors(handler: Callable[..., Any]) -> Any:
-    """For handlers of the page: errors become escaped toasts."""
-    return _guard(as_toast, handler)
+    """Make a toast of the errors of a handler of the page; its outputs stay as they are."""
+    return _guard(show_toast, handler)
 
 
 def reports_errors(handler: Callable[..., Any]) -> Any:
-    """For endpoints called by programs: errors become plain text."""
-    return _guard(_as_api_error, handler)
+    """Raise the errors of an endpoint to the program that called it, as plain text."""
+    return _guard(_raise_plain, handler)
+
+
+def _raise_plain(error: EngineError) -> None:
+    raise gr.Error(error.text, print_exception=False) from error

@@ -46,6 +46,7 @@ __all__ = [
     "device_facts",
     "foreign_errors",
     "generate_step",
+    "is_whole_cache",
     "load_steps",
     "make_prompt_cache",
     "mx",
@@ -101,6 +102,21 @@ def release_memory() -> None:
 def active_memory_bytes() -> int:
     """Bytes that MLX holds in arrays now."""
     return int(mx.get_active_memory())
+
+
+def is_whole_cache(cache: Sequence[Any], held_tokens: int) -> bool:
+    """Whether a cache that was cut back still holds all that goes on from ``held_tokens`` needs.
+
+    Chunked caches (Llama 4) forget what lies before the last chunk, are cut back only as far as
+    they remember, and say nothing (mlx_lm.models.cache.ChunkedKVCache.trim).
+    """
+    for layer in cache:
+        if int(getattr(layer, "offset", held_tokens)) != held_tokens:
+            return False
+        chunk_tokens = getattr(layer, "chunk_size", None)
+        if chunk_tokens and layer.start_position > held_tokens // chunk_tokens * chunk_tokens:
+            return False
+    return True
 
 
 def load_steps(path: Path, context_tokens: int) -> Iterator["tuple[int, int] | MlxModel"]:

@@ -16,6 +16,7 @@ from engine.inference.backend import (
     MlxModel,
     foreign_errors,
     generate_step,
+    is_whole_cache,
     make_prompt_cache,
     mx,
     trim_prompt_cache,
@@ -102,6 +103,8 @@ class Lane:
                 return None, tokens
             trim_prompt_cache(cache, 1)
             rest = tokens[-1:]
+        if cache is not None and not is_whole_cache(cache, len(tokens) - len(rest)):
+            return None, tokens
         return cache, rest
 
     def _remember(self, tokens: list[int], cache: Any) -> None:
@@ -309,8 +312,9 @@ class SoloLane(Lane):
 
     def _keep_and_end(self) -> None:
         if self._turn:
-            read = len(self._turn.prompt) - len(self._rest) if self._tokens is None else None
-            self._remember((self._turn.prompt + self._turn.output)[:read], self._prompt_cache)
+            unread = 0 if self._turn.output else len(self._rest)
+            tokens = self._turn.prompt + self._turn.output
+            self._remember(tokens[: len(tokens) - unread], self._prompt_cache)
         self._end()
 
     def _end(self) -> None:

@@ -129,6 +129,8 @@ def test_a_broken_model_says_what_is_wrong_and_the_others_go_on(chat: ChatPage) 
     chat.choose_model(BROKEN)
     expect(chat.status).to_contain_text("could not be loaded")
     expect(chat.toast).to_contain_text("bytes instead of")
+    assert chat.toast.inner_text().count("bytes instead of") == 1
+    expect(chat.page.get_by_text("Error", exact=True)).to_have_count(0)
     chat.ask("Hello?")
     expect(chat.box).to_have_value("Hello?")
     chat.choose_model("Pomona Guide")
