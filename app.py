@@ -153,6 +153,7 @@ def _serve(engine: Engine, default_model: str, host: str, port: int, open_browse
         )
     stopping.wait()
     _end_after(EXIT_TIMEOUT_S)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     demo.server.force_exit = demo.server.should_exit = True
     engine.close()
     return 0

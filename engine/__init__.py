@@ -1,5 +1,7 @@
 """Pomona's engine: finds, keeps and runs models. Knows nothing of the web page."""
 
+from engine.discover import Discover
+from engine.hub import HubClient
 from engine.inference import ChatTicket, InferenceService, supported_architectures
 from engine.library import Library
 from engine.machine import describe_machine, memory_budget_bytes
@@ -17,6 +19,9 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.library = Library(settings, supported_architectures, self._known_budget_bytes)
+        self.discover = Discover(
+            settings, HubClient(), supported_architectures, self._known_budget_bytes
+        )
         self.inference = InferenceService(settings.limits, self.library.check, _budget_bytes)
 
     @classmethod

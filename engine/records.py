@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.estimates import Fit as Fit  # part of this list, in a file of their own
+from engine.estimates import KVCacheSize as KVCacheSize
+from engine.estimates import MemoryEstimate as MemoryEstimate
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "context", "cancelled"]
-Fit = Literal["fits", "tight", "too large", "unknown"]
 Backend = Literal["metal", "cuda", "cpu"]
 Source = Literal["pomona", "built-in", "huggingface", "lmstudio", "path"]
 
@@ -99,36 +102,6 @@ class Loading:
 
 
 ChatEvent = Queued | Loading | Prefill | TextDelta | ReasoningDelta | Finished
-
-
-@dataclass(frozen=True)
-class MemoryEstimate:
-    """What a model needs at ``context_tokens``, against what this machine offers.
-
-    ``budget_bytes`` None means that the machine's memory is not known.
-    """
-
-    weights_bytes: int
-    kv_bytes_per_token: int
-    context_tokens: int
-    working_bytes: int
-    budget_bytes: int | None
-
-    @property
-    def total_bytes(self) -> int:
-        """Weights, KV cache at the full context, and working memory."""
-        return (
-            self.weights_bytes + self.kv_bytes_per_token * self.context_tokens + self.working_bytes
-        )
-
-    @property
-    def fit(self) -> Fit:
-        """``tight`` from 85% of the budget: other programs want memory too."""
-        if self.budget_bytes is None:
-            return "unknown"
-        if self.total_bytes > self.budget_bytes:
-            return "too large"
-        return "tight" if self.total_bytes > 0.85 * self.budget_bytes else "fits"
 
 
 @dataclass(frozen=True)

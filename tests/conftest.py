@@ -9,7 +9,7 @@ from engine import Engine, Settings
 from engine.settings import Limits
 from tests.models import write_chunked_model, write_model, write_recurrent_model
 
-LIMITS = Limits(waiting_requests=24, active_requests=8, template_probe_s=2.0)
+LIMITS = Limits(waiting_requests=24, active_requests=8, template_probe_s=1.0)
 
 
 def settings_in(folder: Path, limits: Limits = LIMITS) -> Settings:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,10 +10,20 @@ from gradio.events import api
 
 from engine import Engine
 from engine.errors import InvalidRequest
-from engine.records import Finished, LocalModel, Message, ReasoningDelta, SamplingParams, TextDelta
+from engine.records import (
+    ChatEvent,
+    Finished,
+    LocalModel,
+    Message,
+    ReasoningDelta,
+    SamplingParams,
+    TextDelta,
+)
+from ui.api_discover import DiscoverApi
 from ui.errors import reports_errors
 
-POLL_S = 0.05
+POLL_S = 0.01
+UPDATE_S = 0.05
 LOAD_TIMEOUT_S = 600.0
 _PARAM_NAMES = {field.name for field in dataclasses.fields(SamplingParams)}
 
@@ -56,20 +67,17 @@ class ApiHandlers:
         asked = _params(found.suggested, params or {})
         ticket = self._engine.inference.chat(_messages(messages), asked, chosen)
         answer: dict[str, Any] = {"text": "", "reasoning": "", "finish_reason": None, "stats": {}}
+        has_news, update_at = False, 0.0
         try:
             while answer["finish_reason"] is None:
                 events = ticket.drain(timeout_s=0)
                 for event in events:
-                    match event:
-                        case TextDelta(text):
-                            answer["text"] += text
-                        case ReasoningDelta(text):
-                            answer["reasoning"] += text
-                        case Finished(reason, stats):
-                            answer["finish_reason"] = reason
-                            answer["stats"] = dataclasses.asdict(stats)
-                if events:
+                    _apply(answer, event)
+                has_news = has_news or bool(events)
+                is_due = time.perf_counter() >= update_at or answer["finish_reason"] is not None
+                if has_news and is_due:
                     yield dict(answer)
+                    has_news, update_at = False, time.perf_counter() + UPDATE_S
                 if answer["finish_reason"] is None:
                     await asyncio.sleep(POLL_S)
         finally:
@@ -79,10 +87,23 @@ class ApiHandlers:
         return [dataclasses.asdict(model) for model in self._engine.inference.loaded()]
 
 
-def wire_api(handlers: ApiHandlers) -> None:
+def wire_api(handlers: ApiHandlers, discover: DiscoverApi) -> None:
     """Publish the endpoints; call inside the Blocks."""
     for name in ("machine", "library", "load", "unload", "chat"):
         api(reports_errors(getattr(handlers, name)), api_name=name)
+    for name in ("search", "inspect"):
+        api(reports_errors(getattr(discover, name)), api_name=name)
+
+
+def _apply(answer: dict[str, Any], event: ChatEvent) -> None:
+    match event:
+        case TextDelta(text):
+            answer["text"] += text
+        case ReasoningDelta(text):
+            answer["reasoning"] += text
+        case Finished(reason, stats):
+            answer["finish_reason"] = reason
+            answer["stats"] = dataclasses.asdict(stats)
 
 
 def _messages(raw: Any) -> list[Message]:

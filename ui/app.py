@@ -7,8 +7,9 @@ from starlette.middleware import Middleware
 
 from engine import Engine
 from ui.api import ApiHandlers, wire_api
+from ui.api_discover import DiscoverApi
 from ui.chat import ChatHandlers, build_chat, wire_chat
-from ui.discover import build_discover
+from ui.discover import DiscoverHandlers, build_discover, wire_discover
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
@@ -27,13 +28,14 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Chat", id="chat", elem_id="tab-chat") as chat_tab:
                 chat = build_chat()
-            with gr.Tab("Discover", id="discover", elem_id="tab-discover"):
-                build_discover()
+            with gr.Tab("Discover", id="discover", elem_id="tab-discover") as discover_tab:
+                discover = build_discover()
             with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
                 manage = build_manage()
         wire_chat(chat, ChatHandlers(engine, default_model), demo, chat_tab)
+        wire_discover(discover, DiscoverHandlers(engine), discover_tab)
         wire_manage(manage, ManageHandlers(engine), manage_tab)
-        wire_api(ApiHandlers(engine, default_model))
+        wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine))
         demo.load(
             shows_errors(_MachineHandler(engine).show), None, machine,
             show_progress="hidden", api_visibility="private",

@@ -114,6 +114,11 @@ def format_folder(path: Path) -> str:
     return f'<p class="note">Models folder: <code>{html.escape(str(path))}</code></p>'
 
 
+def _memory(model: LocalModel) -> str:
+    total_bytes = model.memory.total_bytes if model.memory else None
+    return "unknown" if total_bytes is None else format_bytes(total_bytes)
+
+
 def library_rows(models: Sequence[LocalModel], loaded: Mapping[str, int]) -> list[list[Any]]:
     """Rows of the installed models: name, size, quantisation, context, memory, source, state."""
     rows = []
@@ -125,7 +130,7 @@ def library_rows(models: Sequence[LocalModel], loaded: Mapping[str, int]) -> lis
                 format_bytes(model.size_bytes),
                 model.quantization,
                 f"{model.context_tokens:,}" if model.context_tokens else "not stated",
-                format_bytes(model.memory.total_bytes) if model.memory else "unknown",
+                _memory(model),
                 model.memory.fit if model.memory else "unknown",
                 model.source,
                 f"loaded, {format_bytes(loaded[model.repo_id])}"

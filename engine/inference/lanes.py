@@ -183,7 +183,9 @@ class BatchLane(Lane):
                     max_tokens=[turn.max_tokens - len(turn.output)],
                     caches=[cache],
                     all_tokens=[tokens[:reused]],
-                    samplers=[sampler_for(turn.params, len(self.model.tokenizer))],
+                    samplers=[
+                        sampler_for(turn.params, len(self.model.tokenizer), len(turn.output))
+                    ],
                     logits_processors=[processors_for(turn.params)],
                     stop_sequences=[self.model.stop_sequences],
                 )

@@ -24,19 +24,19 @@ Sampler = Callable[[Any], Any]
 PENALTY_CONTEXT_TOKENS = 64
 
 
-def sampler_for(params: SamplingParams, vocabulary_tokens: int) -> Sampler:
+def sampler_for(params: SamplingParams, vocabulary_tokens: int, drawn_tokens: int = 0) -> Sampler:
     """A sampler from log-probabilities (batch, vocabulary) to tokens (batch).
 
     Requests with the same settings share one sampler object, which a batch then calls once. With
-    a seed the request draws from a key of its own, so its answer does not depend on who else is in
-    the batch.
+    a seed the request draws from keys of its own, one for each token, so its answer depends neither
+    on who else is in the batch nor on having been started again after ``drawn_tokens``.
     """
     if params.temperature == 0:
         return greedy_sampler  # type: ignore[no-any-return]
     top_k = params.top_k if 0 < params.top_k < vocabulary_tokens else 0
     if params.seed is None:
         return _shared_sampler(params.temperature, params.top_p, params.min_p, top_k)
-    return _SeededSampler(params, top_k)
+    return _SeededSampler(params, top_k, drawn_tokens)
 
 
 @functools.lru_cache(maxsize=256)
@@ -47,10 +47,10 @@ def _shared_sampler(temperature: float, top_p: float, min_p: float, top_k: int) 
 
 
 class _SeededSampler:
-    def __init__(self, params: SamplingParams, top_k: int) -> None:
+    def __init__(self, params: SamplingParams, top_k: int, drawn_tokens: int) -> None:
         self._params = params
         self._top_k = top_k
-        self._key = mx.random.key(params.seed or 0)
+        self._drawn_tokens = drawn_tokens
 
     def __call__(self, logprobs: Any) -> Any:
         if self._params.top_p < 1:
@@ -59,7 +59,8 @@ class _SeededSampler:
             logprobs = apply_min_p(logprobs, self._params.min_p)
         if self._top_k:
             logprobs = apply_top_k(logprobs, self._top_k)
-        self._key, key = mx.random.split(self._key)
+        key = mx.random.key((self._params.seed or 0) << 32 | self._drawn_tokens)
+        self._drawn_tokens += 1
         return mx.random.categorical(logprobs / self._params.temperature, key=key)
 
 

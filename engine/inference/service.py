@@ -4,9 +4,10 @@ Every call returns at once or waits on something bounded; none touches mlx. Requ
 inference thread, see ``engine.inference.worker``.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from engine.errors import Busy, EngineError, InUse, LoadFailed
@@ -55,6 +56,7 @@ class InferenceService:
         self._lock = threading.Lock()
         self._jobs: dict[str, _LoadJob] = {}
         self._open_requests = 0
+        self._is_closed = False
         self._probed_templates: set[str] = set()
 
     def start(self) -> None:
@@ -94,10 +96,15 @@ class InferenceService:
                     future: Future[LoadedModel] = Future()
                     future.set_result(model)
                     return future
+            if self._is_closed:
+                closed: Future[LoadedModel] = Future()
+                closed.set_exception(_closing())
+                return closed
             job = self._jobs.get(repo_id)
             is_new = job is None
             if job is None:
                 job = self._jobs[repo_id] = _LoadJob()
+                job.future.set_running_or_notify_cancel()  # shared: nobody may cancel it
             if listener is not None:
                 job.listeners.append(listener)
         if is_new:
@@ -108,6 +115,8 @@ class InferenceService:
 
     def unload(self, repo_id: str) -> None:
         """Free a model; nothing happens when it is not loaded. Raises InUse while it answers."""
+        if self._is_closed:
+            return
         future: Future[None] = Future()
         self._thread.post(lambda: self._thread.unload(repo_id, future))
         future.result(UNLOAD_TIMEOUT_S)
@@ -138,10 +147,15 @@ class InferenceService:
 
     def close(self) -> None:
         """End all answers and free everything; at most CLOSE_TIMEOUT_S."""
+        with self._lock:
+            self._is_closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.close()
             self._thread.join(CLOSE_TIMEOUT_S)
+        for job in list(self._jobs.values()):
+            with contextlib.suppress(InvalidStateError):  # it ended by itself at this moment
+                job.future.set_exception(_closing())
 
     def _prepare(self, repo_id: str, job: _LoadJob) -> None:
         """Everything about a load that needs no mlx, and must not hold up others' answers."""
@@ -157,6 +171,8 @@ class InferenceService:
     def _submit_or_fail(self, turn: Turn, loading: "Future[LoadedModel]") -> None:
         if error := loading.exception():
             turn.fail(_as_engine_error(error))
+        elif self._is_closed:
+            turn.fail(_closing())
         else:
             self._thread.post(lambda: self._thread.submit(turn))
 
@@ -170,10 +186,16 @@ class InferenceService:
 
 
 def _pass_on_failure(done: "Future[None]", future: "Future[LoadedModel]") -> None:
+    if future.done():
+        return
     if done.cancelled():
-        future.set_exception(InUse("Pomona is closing.", "Start it again to go on."))
+        future.set_exception(_closing())
     elif error := done.exception():
         future.set_exception(error)
+
+
+def _closing() -> EngineError:
+    return InUse("Pomona is closing.", "Start it again to go on.")
 
 
 def _as_engine_error(error: BaseException) -> EngineError:

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -154,6 +154,9 @@ class InferenceThread(threading.Thread):
 
     def begin_load(self, request: LoadRequest) -> None:
         """Command: make room, and start to load."""
+        if self._is_closing:
+            self._end_load(request, _closed())
+            return
         if request.repo_id in self._residents:
             self._end_load(request)
             return
@@ -165,15 +168,19 @@ class InferenceThread(threading.Thread):
 
     def unload(self, repo_id: str, future: "Future[None]") -> None:
         """Command: free a model. Fails with InUse while it answers somebody."""
-        resident = self._residents.get(repo_id)
-        if resident and resident.lane.turns:
+        if self._is_busy(repo_id):
             future.set_exception(
                 InUse("This model is answering right now.", "Stop its answers first.")
             )
             return
-        if resident:
+        if repo_id in self._residents:
             self._free(repo_id)
         future.set_result(None)
+
+    def _is_busy(self, repo_id: str) -> bool:
+        """Asks without leaving a reference in the caller, which would keep the model in memory."""
+        resident = self._residents.get(repo_id)
+        return resident is not None and bool(resident.lane.turns)
 
     def _free(self, repo_id: str) -> None:
         resident = self._residents.pop(repo_id)
@@ -186,12 +193,10 @@ class InferenceThread(threading.Thread):
     def _make_room(self, request: LoadRequest) -> EngineError | None:
         """Unload idle models, least recently used first, until this one fits."""
         estimate = request.checked.estimate
-        needed_bytes = (
-            estimate.weights_bytes
-            + estimate.working_bytes
-            + estimate.kv_bytes_per_token
-            * min(_MINIMUM_CONTEXT_TOKENS, request.checked.context_tokens)
-        )
+        needed_bytes = estimate.base_bytes
+        if estimate.kv_cache:
+            least_tokens = min(_MINIMUM_CONTEXT_TOKENS, request.checked.context_tokens)
+            needed_bytes += estimate.kv_cache.bytes_at(least_tokens)
         budget_bytes = self._budget_bytes()
         if needed_bytes <= budget_bytes:
             for repo_id in list(self._residents):
@@ -221,12 +226,13 @@ class InferenceThread(threading.Thread):
     def _affordable_context(self, request: LoadRequest) -> int:
         """The model's context, or as much of it as the memory holds."""
         longest = request.checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-        per_token = request.checked.estimate.kv_bytes_per_token
-        if not per_token:
-            return longest
         estimate = request.checked.estimate
-        left = self._free_bytes() - estimate.weights_bytes - estimate.working_bytes
-        return min(longest, max(_MINIMUM_CONTEXT_TOKENS, left // per_token))
+        if estimate.kv_cache is None:
+            return longest
+        affordable = estimate.kv_cache.tokens_within(
+            self._free_bytes() - estimate.base_bytes, longest
+        )
+        return min(longest, max(_MINIMUM_CONTEXT_TOKENS, affordable))
 
     def _load_some(self, request: LoadRequest, steps: Iterator[Any]) -> None:
         try:
@@ -248,12 +254,14 @@ class InferenceThread(threading.Thread):
     def _end_load(self, request: LoadRequest, error: EngineError | None = None) -> None:
         self._loads = [load for load in self._loads if load[0] is not request]
         self._publish()
+        with contextlib.suppress(InvalidStateError):  # somebody cancelled the future
+            if error is None:
+                loaded = next(model for model in self.loaded if model.repo_id == request.repo_id)
+                request.future.set_result(loaded)
+            else:
+                request.future.set_exception(error)
         if error is not None:
-            request.future.set_exception(error)
             self._backend.release_memory()
-            return
-        loaded = next(model for model in self.loaded if model.repo_id == request.repo_id)
-        request.future.set_result(loaded)
 
     def _new_lane(self, model: Any) -> Any:
         kind = self._lanes.BatchLane if model.is_batchable else self._lanes.SoloLane
@@ -282,17 +290,22 @@ class InferenceThread(threading.Thread):
 
     def _clean_up(self) -> None:
         """Free everything on this thread: streams left behind abort the interpreter at exit."""
-        closed = InUse("Pomona is closing.", "Start it again to go on.")
-        for request, _ in self._loads:
-            request.future.set_exception(closed)
-        self._loads.clear()
+        for request, _ in list(self._loads):
+            self._end_load(request, _closed())
         for resident in self._residents.values():
-            resident.lane.close(closed)
+            resident.lane.close(_closed())
         self._residents.clear()
         self._publish()
+        with contextlib.suppress(queue.Empty):
+            while True:  # whoever asked too late hears of it too
+                self._obey(self._commands.get_nowait())
         if self.facts.exception() is None:
             self._backend.release_memory()
             self._backend.mx.clear_streams()
+
+
+def _closed() -> EngineError:
+    return InUse("Pomona is closing.", "Start it again to go on.")
 
 
 def _unexpected(error: Exception) -> EngineError:

@@ -1,5 +1,6 @@
 """Manage's engine: the models on this computer, and what they need."""
 
 from engine.library.installed import Library
+from engine.library.memory import estimate_memory
 
-__all__ = ["Library"]
+__all__ = ["Library", "estimate_memory"]

@@ -1,84 +1,150 @@
 """How much memory a model takes: pure functions of its config and its exact bytes.
 
-total = weights + KV cache at a context + working memory of prefill. What it does not know:
-fragmentation, and what the tokenizer takes (tens of megabytes).
+total = weights + KV cache at a context + working memory of prefill. It does not grow with the
+length of an answer beyond the context. What it does not know: fragmentation, what the tokenizer
+takes (tens of megabytes), and prefixes kept from earlier conversations.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+from engine.library.config_values import MAX_NUMBER as MAX_NUMBER
+from engine.library.config_values import Config, element_bytes, part
+from engine.library.config_values import number as number
+from engine.library.config_values import text_config as text_config
+from engine.library.kv_cache import kv_cache_size
+from engine.library.layer_sizes import HEADS, HIDDEN, head_size
 from engine.records import MemoryEstimate
 
 USUAL_CONTEXT_TOKENS = 8_192
-MAX_NUMBER = 2**40
+PREFILL_STEP_TOKENS = 1_024
+
+# What sampling, the tokenizer's tables on the device and small buffers take.
 _FIXED_WORKING_BYTES = 50_000_000
-_PREFILL_STEP_TOKENS = 512
+# MLX queues operations ahead of the GPU, and a buffer is free again when its last user has run.
+# Qwen3-4B at a prefill step of 2,048 tokens held 0.68 to 0.79 GB beside weights and KV cache
+# (mlx-lm's BENCHMARKS.md): as much as four layers. On a CPU, which runs in order, it is one.
+_LAYERS_IN_FLIGHT = 4
+# Metal's fused attention knows these head sizes in prefill (ml-explore/mlx issues 3658 and 3885).
+# For others, and wherever a mask of its own is added, scores and their softmax are written out.
+_FUSED_HEAD_SIZES = (64, 80, 128)
+_SCORE_COPIES = 2
+
+_CONTEXT_NAMES = (
+    "max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length",
+    "n_ctx", "model_max_length", "max_context_length",
+)  # fmt: skip
+_TOP_EXPERTS = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk",
+                "top_k_experts", "moe_top_k")  # fmt: skip
 
 
-def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a config that describes the language model."""
-    nested = config.get("text_config")
-    return nested if isinstance(nested, dict) else config
+def context_tokens(config: Config) -> int:
+    """The longest context that the config promises; 0 when it says nothing.
+
+    A config that only says how it stretches the positions (``rope_scaling``, YaRN, arXiv
+    2309.00071) promises the original length times the factor.
+    """
+    for text in (text_config(config), config):
+        if longest := number(text, *_CONTEXT_NAMES):
+            return longest
+    for text in (text_config(config), config):
+        for name in ("rope_scaling", "rope_parameters"):
+            scaling = part(text, name)
+            factor = scaling.get("factor")
+            if original := number(scaling, "original_max_position_embeddings"):
+                is_sane = isinstance(factor, int | float) and 1 <= factor <= 1024
+                return int(original * factor) if is_sane and factor else original
+    return 0
 
 
-def number(config: Mapping[str, Any], *names: str, default: int = 0) -> int:
-    """The first of ``names`` that is a positive whole number, and not an absurd one."""
-    for name in names:
-        value = config.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_NUMBER:
-            return value
-    return default
+def kv_bytes_per_token(config: Config, element_bytes: int | None = None) -> int | None:
+    """Bytes that one token more adds once all windows are full; None when the config is silent.
+
+    ``element_bytes`` is the size of an activation, by default as the config names it.
+    """
+    size = kv_cache_size(config, value_bytes=element_bytes)
+    return size.bytes_per_token if size else None
 
 
-def context_tokens(config: Mapping[str, Any]) -> int:
-    """The longest context that the config promises; 0 when it says nothing."""
-    return number(text_config(config), "max_position_embeddings", "n_positions", "max_seq_len",
-                  "seq_length", "n_ctx")  # fmt: skip
+def working_bytes(
+    config: Config,
+    *,
+    step_tokens: int = PREFILL_STEP_TOKENS,
+    context: int = USUAL_CONTEXT_TOKENS,
+) -> int | None:
+    """Memory of one prefill step, the last one before ``context``; None without a hidden size.
 
-
-def kv_bytes_per_token(config: Mapping[str, Any], element_bytes: int = 2) -> int:
-    """Bytes that every token of context adds: keys and values of every layer.
-
-    layers x 2 x KV heads x head size x element size. Grouped-query attention has fewer KV heads
-    than heads; multi-head latent attention keeps one compressed row of ``kv_lora_rank`` and the
-    rotary part instead (DeepSeek-V2, arXiv 2405.04434, section 2.1).
+    The activations of the layers in flight, attention scores where they are written out, and what
+    windows hold too much until the step is over. Only the last position's logits are computed
+    (``generate_step`` evaluates the caches alone), so the vocabulary counts once, in float32, for
+    logits, probabilities and their sorted copies.
     """
     text = text_config(config)
-    layers = number(text, "num_hidden_layers", "n_layer", "n_layers")
-    if rank := number(text, "kv_lora_rank"):
-        return layers * (rank + number(text, "qk_rope_head_dim")) * element_bytes
-    heads = number(text, "num_attention_heads", "n_head", "n_heads")
-    kv_heads = number(text, "num_key_value_heads", "n_head_kv", default=heads)
-    hidden = number(text, "hidden_size", "n_embd", "d_model")
-    head_size = number(text, "head_dim", default=hidden // heads if heads else 0)
-    return layers * 2 * kv_heads * head_size * element_bytes
+    hidden = number(text, *HIDDEN)
+    if not hidden:
+        return None
+    size = element_bytes(config)
+    step = min(step_tokens, context)
+    activations = _LAYERS_IN_FLIGHT * step * _layer_width(text, hidden) * size
+    scores = _attention_values(text, step, context) * size
+    logits = 4 * 4 * number(text, "vocab_size", default=number(config, "vocab_size"))
+    cache = kv_cache_size(config)
+    overhang = sum(
+        min(step, max(0, context - window)) * per_token
+        for window, per_token in (cache.windows if cache else ())
+    )
+    return _FIXED_WORKING_BYTES + activations + scores + overhang + logits
 
 
-def working_bytes(config: Mapping[str, Any], element_bytes: int = 2) -> int:
-    """Memory of one prefill step: activations of the widest layer, and the logits.
+def _layer_width(text: Config, hidden: int) -> int:
+    """Values per token in one layer: a feed-forward's three rows, and six of the hidden size.
 
-    Only the last position's logits are kept, so the vocabulary counts once per step in float32.
+    Those six are the residual, its norm, queries, keys, values and the attention's output. A layer
+    of experts has its three rows per chosen expert, and a copy of the token for each.
     """
-    text = text_config(config)
-    hidden = number(text, "hidden_size", "n_embd", "d_model")
-    inner = number(text, "intermediate_size", "n_inner", default=4 * hidden)
-    vocab = number(text, "vocab_size")
-    activations = _PREFILL_STEP_TOKENS * (3 * inner + 6 * hidden) * element_bytes
-    return _FIXED_WORKING_BYTES + activations + 4 * 4 * vocab
+    dense = 3 * number(text, "intermediate_size", "n_inner", "ffn_hidden_size", default=4 * hidden)
+    chosen = number(text, *_TOP_EXPERTS) if _has_experts(text) else 0
+    one = number(text, "moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
+    shared = number(text, "shared_expert_intermediate_size", "shared_intermediate_size")
+    experts = 3 * (chosen * one + shared) + chosen * hidden
+    has_own_size = number(text, "moe_intermediate_size") and not number(
+        text, "first_k_dense_replace", "num_dense_layers")  # fmt: skip
+    wide = experts if chosen and has_own_size else max(dense, experts if chosen else 0)
+    return wide + 6 * hidden
+
+
+def _has_experts(text: Config) -> bool:
+    return bool(number(text, "num_experts", "num_local_experts", "n_routed_experts"))
+
+
+def _attention_values(text: Config, step: int, context: int) -> int:
+    """Values written out by attention that is not fused: heads x step x context, twice.
+
+    Multi-head latent attention always adds its rotary scores as a mask, and expands the compressed
+    rows of the whole context to keys and values (mlx_lm/models/deepseek_v3.py).
+    """
+    heads = number(text, *HEADS)
+    scores = _SCORE_COPIES * heads * step * context
+    if number(text, "kv_lora_rank"):
+        expanded = number(text, "qk_nope_head_dim") + number(text, "v_head_dim")
+        return scores + heads * context * expanded
+    is_fused = head_size(text) in _FUSED_HEAD_SIZES and not text.get("attn_logit_softcapping")
+    return 0 if is_fused else scores
 
 
 def estimate_memory(
-    config: Mapping[str, Any],
+    config: Config,
     weights_bytes: int,
     budget_bytes: int | None,
     context: int = USUAL_CONTEXT_TOKENS,
+    *,
+    kv_bits: int = 16,
+    step_tokens: int = PREFILL_STEP_TOKENS,
 ) -> MemoryEstimate:
     """The estimate at ``context`` tokens, or at the model's own context where that is smaller."""
     longest = context_tokens(config)
+    tokens = min(context, longest) if longest else context
     return MemoryEstimate(
         weights_bytes=weights_bytes,
-        kv_bytes_per_token=kv_bytes_per_token(config),
-        context_tokens=min(context, longest) if longest else context,
-        working_bytes=working_bytes(config),
+        kv_cache=kv_cache_size(config, kv_bits=kv_bits),
+        context_tokens=tokens,
+        working_bytes=working_bytes(config, step_tokens=step_tokens, context=tokens),
         budget_bytes=budget_bytes,
     )

@@ -1,0 +1,77 @@
+"""The records of a memory estimate: how large a sequence grows, what a model takes, if it fits."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Literal
+
+Fit = Literal["fits", "tight", "too large", "unknown"]
+
+
+@dataclass(frozen=True)
+class KVCacheSize:
+    """What one sequence takes at any length.
+
+    ``state_bytes`` is taken from the first token on, ``bytes_per_token`` by every token. Each of
+    ``windows`` is (tokens, bytes per token): it grows until that many tokens, then no more.
+    """
+
+    state_bytes: int
+    bytes_per_token: int
+    windows: tuple[tuple[int, int], ...] = ()
+
+    def bytes_at(self, tokens: int) -> int:
+        """The whole cache of a sequence of ``tokens`` tokens."""
+        windows = sum(min(tokens, size) * per_token for size, per_token in self.windows)
+        return self.state_bytes + tokens * self.bytes_per_token + windows
+
+    def tokens_within(self, limit_bytes: int, longest_tokens: int) -> int:
+        """The longest sequence that fits into ``limit_bytes``, ``longest_tokens`` at most."""
+        return max(0, bisect_right(range(longest_tokens + 1), limit_bytes, key=self.bytes_at) - 1)
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """What a model needs at ``context_tokens``, against what this machine offers.
+
+    ``kv_cache`` and ``working_bytes`` None mean that the config does not say, and then nobody knows
+    the total. ``budget_bytes`` None means that the machine's memory is not known.
+    """
+
+    weights_bytes: int
+    kv_cache: KVCacheSize | None
+    context_tokens: int
+    working_bytes: int | None
+    budget_bytes: int | None
+
+    @property
+    def base_bytes(self) -> int:
+        """What is known to be taken before the first token is kept."""
+        return self.weights_bytes + (self.working_bytes or 0)
+
+    @property
+    def kv_bytes(self) -> int | None:
+        """The KV cache at the full context."""
+        return self.kv_cache.bytes_at(self.context_tokens) if self.kv_cache else None
+
+    @property
+    def kv_bytes_per_token(self) -> int | None:
+        """What one token more takes, once every window is full."""
+        return self.kv_cache.bytes_per_token if self.kv_cache else None
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Weights, KV cache at the full context, and working memory."""
+        if self.kv_bytes is None or self.working_bytes is None:
+            return None
+        return self.base_bytes + self.kv_bytes
+
+    @property
+    def fit(self) -> Fit:
+        """``tight`` from 85% of the budget: other programs want memory too."""
+        if self.budget_bytes is None:
+            return "unknown"
+        if (self.total_bytes or self.base_bytes) > self.budget_bytes:
+            return "too large"
+        if self.total_bytes is None:
+            return "unknown"
+        return "tight" if self.total_bytes > 0.85 * self.budget_bytes else "fits"
