@@ -7,6 +7,7 @@ this thread is text, numbers and our own records.
 import contextlib
 import ctypes
 import gc
+import itertools
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -201,12 +202,7 @@ class MlxModel:
         longer = [*messages, Message("assistant", _DUMMY), Message("user", _DUMMY)]
         with foreign_errors(_template_failed):
             later = self._render(longer, add_generation_prompt=True)
-        same = 0
-        for a, b in zip(prompt, later, strict=False):
-            if a != b:
-                break
-            same += 1
-        return same
+        return _common_prefix(prompt, later)
 
     def peak_memory_bytes(self) -> int:
         """The most that MLX has held in arrays since it started."""
@@ -219,15 +215,32 @@ class MlxModel:
         )
         return [int(token) for token in tokens]
 
-    def text_decoder(self, prompt: Sequence[int]) -> "TextDecoder":
-        """A decoder for the answer to ``prompt``, which may already have opened the reasoning."""
+    def answer_start(self, messages: Sequence[Message], prompt: Sequence[int]) -> list[int]:
+        """Tokens that the template has put before the answer, where reasoning may be opened.
+
+        A mark in somebody's message opens nothing, so what the messages alone render to is cut off.
+        """
+        if not self.tokenizer.has_thinking:
+            return []
+        with foreign_errors(_template_failed):
+            said = self._render(messages, add_generation_prompt=False)
+        return list(prompt[_common_prefix(prompt, said) :])
+
+    def text_decoder(self, start: Sequence[int]) -> "TextDecoder":
+        """A decoder for an answer that begins with ``start``, which may have opened reasoning."""
         state = "normal"
         if self.tokenizer.has_thinking:
-            opened = self.tokenizer.rfind_think_start(prompt)
-            if opened > self.tokenizer.rfind_think_end(prompt):
+            opened = self.tokenizer.rfind_think_start(start)
+            if opened > self.tokenizer.rfind_think_end(start):
                 state = "reasoning"
         state = self.tokenizer.response_initial_state or state
         return TextDecoder(self.tokenizer.detokenizer, self._text_states.make_state(state))
+
+
+def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _template_failed(reason: str) -> EngineError:

@@ -65,7 +65,7 @@ class Turn:
                 limit_tokens=limit,
             )
         self.max_tokens = min(self.params.max_tokens, limit - len(self.prompt))
-        self._decoder = model.text_decoder(self.prompt)
+        self._decoder = model.text_decoder(model.answer_start(self.messages, self.prompt))
         self._peak_memory_bytes = model.peak_memory_bytes
 
     def wait_at(self, position: int) -> None:

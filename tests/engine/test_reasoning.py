@@ -8,7 +8,7 @@ from engine import Engine
 from engine.records import Message
 from tests.engine.answers import LLAMA
 from tests.engine.inference_thread import loaded_model, on_thread
-from tests.models import END, THINK, THINK_END
+from tests.models import THINK, THINK_END
 
 
 def _tokens(text: str) -> list[int]:
@@ -98,9 +98,9 @@ def test_decoders_do_not_mix(engine: Engine) -> None:
     assert ("".join(t for _, t in said_two), {r for r, _ in said_two}) == ("other", {True})
 
 
-@pytest.mark.xfail(strict=True, reason="text_decoder looks for the mark in the whole prompt")
-def test_marks_in_a_message_do_not_open_the_reasoning(engine: Engine) -> None:
+@pytest.mark.parametrize("text", ["a <think>", "<think>", "a </think> <think> b"])
+def test_marks_in_a_message_do_not_open_the_reasoning(engine: Engine, text: str) -> None:
     model = loaded_model(engine, LLAMA)
-    prompt = on_thread(engine, lambda: model.render_prompt([Message("user", "a <think>")]))
-    assert prompt[-1] != END
-    assert _decode(engine, _tokens("so"), prompt) == ("", "so")
+    messages = [Message("user", text)]
+    start = on_thread(engine, lambda: model.answer_start(messages, model.render_prompt(messages)))
+    assert _decode(engine, _tokens("so"), start) == ("", "so")
