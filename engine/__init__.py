@@ -38,6 +38,7 @@ class Engine:
     def close(self) -> None:
         """End everything within a few seconds."""
         self.inference.close()
+        self.discover.close()
 
     def _known_budget_bytes(self) -> int | None:
         facts = self.inference.known_device_facts()

@@ -72,6 +72,10 @@ class Discover:
             self._machine,
         )
 
+    def close(self) -> None:
+        """Close the connections to the Hub."""
+        self._client.close()
+
     def search(self, query: SearchQuery) -> Listing:
         """Models that match; see Catalogue.search."""
         return self._catalogue.search(query)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,13 @@ def app_environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running_app(folder: Path, arguments: Sequence[str] = ()) -> Iterator[RunningApp]:
-    """Start the app with its data in ``folder`` and end it afterwards."""
+def running_app(
+    folder: Path, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[RunningApp]:
+    """Start the app with its data in ``folder`` and end it afterwards.
+
+    It does not look for the real Hub unless ``environment`` tells it of a Hub.
+    """
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     with (folder / "stderr.txt").open("w") as errors:
@@ -46,7 +51,7 @@ def running_app(folder: Path, arguments: Sequence[str] = ()) -> Iterator[Running
                 "--port", "0", "--no-browser", "--data-dir", str(folder / "data"),
                 "--models-dir", str(folder / "models"), *arguments,
             ),
-            cwd=ROOT, env=app_environment(home), stdout=subprocess.PIPE, stderr=errors, text=True,
+            cwd=ROOT, env=app_environment(home) | dict(environment or {"HF_HUB_OFFLINE": "1"}), stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
     watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
     watchdog.start()

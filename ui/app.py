@@ -32,10 +32,11 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
                 discover = build_discover()
             with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
                 manage = build_manage()
+        # First, so that a handler of the page with the same name does not take its place.
+        wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine))
         wire_chat(chat, ChatHandlers(engine, default_model), demo, chat_tab)
         wire_discover(discover, DiscoverHandlers(engine), discover_tab)
         wire_manage(manage, ManageHandlers(engine), manage_tab)
-        wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine))
         demo.load(
             shows_errors(_MachineHandler(engine).show), None, machine,
             show_progress="hidden", api_visibility="private",

@@ -160,11 +160,18 @@ class InferenceThread(threading.Thread):
         if request.repo_id in self._residents:
             self._end_load(request)
             return
-        if error := self._make_room(request):
+        try:
+            error = self._make_room(request)
+            context_tokens = self._affordable_context(request)
+        except Exception as unexpected:
+            logger.exception("no room could be made for %s", request.repo_id)
+            error = _unexpected(unexpected)
+        if error:
             self._end_load(request, error)
             return
-        steps = self._backend.load_steps(request.checked.path, self._affordable_context(request))
-        self._loads.append((request, steps))
+        self._loads.append(
+            (request, self._backend.load_steps(request.checked.path, context_tokens))
+        )
 
     def unload(self, repo_id: str, future: "Future[None]") -> None:
         """Command: free a model. Fails with InUse while it answers somebody."""

@@ -146,6 +146,24 @@ engine.close()
     assert report["chat"] == "refused too"
 
 
+def test_a_load_that_fails_unexpectedly_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
+    script = (
+        BUDGET.replace("BUDGET_BYTES", "'no number'")
+        + """
+try:
+    engine.inference.load("tiny/1").result(30)
+except LoadFailed as error:
+    report["cause"] = type(error.__cause__).__name__
+budget_bytes = 10**9
+report["text"] = ask(engine, "hello", "tiny/1").text
+engine.close()
+"""
+    )
+    report = _run(script, tmp_path)
+    assert report["cause"] == "TypeError"
+    assert report["text"]
+
+
 def test_an_idle_model_makes_room_and_a_busy_one_does_not(tmp_path: Path) -> None:
     script = (
         BUDGET.replace("BUDGET_BYTES", "10**9")

@@ -41,7 +41,9 @@ def ask(text: str) -> list[dict[str, str]]:
 
 def test_only_the_documented_endpoints_are_published(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(named) == {"/machine", "/library", "/load", "/unload", "/chat"}
+    assert set(named) == {
+        "/machine", "/library", "/load", "/unload", "/chat", "/search", "/inspect",
+    }  # fmt: skip
 
 
 def test_machine_says_what_this_computer_offers(client: Client) -> None:
