@@ -28,7 +28,7 @@ UPDATE_S = 0.1
 FIRST_POLL_S = 0.03
 _GUIDE_EXAMPLES = (
     "What can I do here?",
-    "Which model fits my computer?",
+    "Which model should I download?",
     "What does quantisation mean?",
 )
 _EXAMPLES = (

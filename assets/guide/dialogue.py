@@ -1,0 +1,206 @@
+"""Makes training conversations out of the corpus: wording, typing errors and turns."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+
+from corpus import SAME, Corpus, Fact
+
+BEFORE = (
+    "please", "hey,", "hi,", "hello,", "ok,", "so", "um,", "quick question:", "sorry,",
+    "and", "well,", "excuse me,", "now", "one more thing:", "question:", "hi guide,",
+    "thanks.", "ok thanks,", "i was wondering,", "also,", "but", "then", "good morning,",
+)  # fmt: skip
+AFTER = (
+    "please", "thanks", "in this app", "in pomona", "here", "then", "exactly", "now",
+    "again", "for me", "thank you", "pls", "in the app", "by the way", "actually",
+)  # fmt: skip
+SMALL_WORDS = {"the", "a", "an", "do", "does", "i", "my", "is", "it", "of", "to", "me", "can", "in"}
+HOWTO = re.compile(r"^(?:how do i|how can i|how to|i want to|can i) (?!use it$)(.+)$")
+SYSTEMS = (
+    "You are a helpful assistant.", "Answer briefly.", "You are a pirate.", "Be kind.",
+    "You are a patient teacher. Answer in short sentences.", "Answer in English only.",
+    "You are an expert in computers.", "Always answer in French.", "Speak like a poet.",
+    "Do not use lists.", "You are Pomona Guide.", "Be concise and friendly.", "Think first.",
+    "You are a large language model made to help with everything.", "Use plain words.",
+    "You are a helpful coding assistant. Write clean code and explain every step.",
+)  # fmt: skip
+
+
+@dataclass
+class Turn:
+    """One question, its right answer and the fact it belongs to (None: outside)."""
+
+    question: str
+    answer: str
+    fact: str | None = None
+    kind: str = "fact"
+
+
+def typo(rng: random.Random, text: str) -> str:
+    """Put one typing error into a text."""
+    spots = [i for i in range(len(text) - 1) if text[i].isalpha() and text[i + 1].isalpha()]
+    if len(text) < 5 or not spots:
+        return text
+    i = rng.choice(spots)
+    way = rng.randrange(5)
+    if way == 0:
+        return text[:i] + text[i + 1] + text[i] + text[i + 2 :]
+    if way == 1:
+        return text[:i] + text[i + 1 :]
+    if way == 2:
+        return text[:i] + text[i] + text[i:]
+    letter = rng.choice("abcdefghijklmnopqrstuvwxyz")
+    return text[:i] + letter + text[i + (way == 3) :]
+
+
+class Speaker:
+    """Draws questions and conversations with its own random numbers."""
+
+    def __init__(self, corpus: Corpus, seed: int) -> None:
+        """Keep the corpus and prepare what is drawn from."""
+        self.corpus = corpus
+        self.rng = random.Random(seed)
+        self.facts = list(corpus.facts.values())
+        self.weights = [0.6 if fact.terms else 1.0 for fact in self.facts]
+        self.follow_texts = {
+            text for kind in corpus.follow.values() for text in kind.train + kind.held
+        }
+        self.fact_texts = {
+            text for fact in self.facts for forms in fact.train for text in forms
+        } | {text for fact in self.facts for text in fact.held}
+        self.frames = {
+            key: [frame for frame in corpus.outside.frames if "{" + key + "}" in frame]
+            for key in corpus.outside.topics
+        }
+        self.swaps = [
+            (re.compile(rf"\b{re.escape(word)}\b"), word, group)
+            for group in corpus.synonyms
+            for word in group
+        ]
+
+    def swap_word(self, text: str) -> str:
+        """Replace one word or phrase by another with the same meaning."""
+        fitting = [(p, word, group) for p, word, group in self.swaps if p.search(text)]
+        if not fitting:
+            return text
+        pattern, word, group = self.rng.choice(fitting)
+        other = self.rng.choice([entry for entry in group if entry != word])
+        return pattern.sub(other, text, count=1)
+
+    def reword(self, text: str, *, plain: bool = False) -> str:
+        """Say a question in another way; ``plain`` keeps the words (for small talk)."""
+        rng = self.rng
+        howto = HOWTO.match(text)
+        if howto and rng.random() < 0.45:
+            text = rng.choice(self.corpus.howto).replace("{x}", howto[1])
+        if not plain:
+            for chance in (0.4, 0.15):
+                text = self.swap_word(text) if rng.random() < chance else text
+            words = text.split()
+            if len(words) > 4 and rng.random() < 0.12:
+                text = " ".join(w for w in words if w not in SMALL_WORDS or rng.random() < 0.4)
+            if rng.random() < 0.12:
+                text = f"{rng.choice(BEFORE)} {text}"
+            if rng.random() < 0.08:
+                text = f"{text} {rng.choice(AFTER)}"
+        return self.mistype(text or "?")
+
+    def mistype(self, text: str) -> str:
+        """Add punctuation or leave it out, and sometimes add typing errors."""
+        rng = self.rng
+        if rng.random() < 0.2:
+            for _ in range(1 + len(text) // 30):
+                text = typo(rng, text)
+        if rng.random() < 0.3:
+            text = text.replace("'", "")
+        if text[-1].isalnum():
+            text += rng.choices(("", "?", ".", "!", " ?", "??"), (50, 40, 5, 2, 2, 1))[0]
+        return text
+
+    def ask_fact(self, fact: Fact | None = None, *, first: bool = True) -> Turn:
+        """Draw a question about a fact."""
+        fact = fact or self.rng.choices(self.facts, self.weights)[0]
+        for _ in range(10):
+            text = self.rng.choice(self.rng.choice(fact.train))
+            if first or text not in self.follow_texts:
+                break
+        plain = fact.name.startswith("talk.") and self.rng.random() < 0.6
+        return Turn(self.reword(text, plain=plain), fact.answer, fact.name)
+
+    def outside_text(self) -> tuple[str, str]:
+        """Draw a question that the Guide declines, and the kind of answer."""
+        rng = self.rng
+        outside = self.corpus.outside
+        if rng.random() < 0.4:
+            return rng.choice(outside.train)
+        key = rng.choices(list(self.frames), (6, 4, 1, 1))[0]
+        frame = rng.choice(self.frames[key])
+        parts = re.split(r"\{\w\}", frame)
+        text = parts[0] + "".join(rng.choice(outside.topics[key]) + part for part in parts[1:])
+        writes = re.match(r"(can you |please )?write|make a picture", text)
+        if "translate" in text:
+            return text, "other"
+        return text, "write" if writes else "ask"
+
+    def ask_outside(self) -> Turn:
+        """Draw a question from outside."""
+        text, kind = self.outside_text()
+        answer = self.corpus.outside.answers[kind]
+        if kind == "other":
+            return Turn(self.mistype(text), answer, kind="outside")
+        return Turn(self.reword(text), answer, kind="outside")
+
+    def follow_answer(self, name: str | None, kind: str) -> tuple[str, str | None]:
+        """Give the answer to a follow-up after a fact, and the fact talked of then."""
+        facts = self.corpus.facts
+        fact = facts[name] if name else facts["talk.limits"]
+        answer = fact.follow.get(kind) or self.corpus.follow[kind].answer
+        if answer == SAME:
+            return fact.answer, name
+        if answer.startswith("@"):
+            return facts[answer[1:]].answer, answer[1:]
+        return answer, name
+
+    def ask_follow(self, name: str | None) -> Turn:
+        """Draw a follow-up to a fact, mostly one that the fact has an answer for."""
+        own = [kind for kind in self.corpus.facts[name or "talk.limits"].follow]
+        every = list(self.corpus.follow)
+        kind = self.rng.choice(own if own and self.rng.random() < 0.75 else every)
+        text = self.rng.choice(self.corpus.follow[kind].train)
+        if name is None and kind == "again":
+            kind = "more"
+        answer, fact = self.follow_answer(name, kind)
+        return Turn(self.reword(text, plain=self.rng.random() < 0.7), answer, fact, "follow")
+
+    def ask_first(self) -> Turn:
+        """Draw the first turn of a conversation."""
+        chance = self.rng.random()
+        if chance < 0.02:
+            kind = self.rng.choice(list(self.corpus.follow.values()))
+            text = self.rng.choice(kind.train)
+            if text not in self.fact_texts:
+                answer = self.corpus.facts["talk.unclear"].answer
+                return Turn(self.mistype(text), answer, "talk.unclear")
+        return self.ask_outside() if chance < 0.26 else self.ask_fact()
+
+    def conversation(self, turns: int) -> list[Turn]:
+        """Draw a conversation of so many turns."""
+        talk = [self.ask_first()]
+        depth = 0
+        while len(talk) < turns:
+            chance = self.rng.random()
+            if chance < 0.34 and depth < 3 and talk[-1].fact != "talk.unclear":
+                talk.append(self.ask_follow(talk[-1].fact))
+                depth += 1
+                continue
+            depth = 0
+            outside = chance > 0.82
+            talk.append(self.ask_outside() if outside else self.ask_fact(first=False))
+        return talk
+
+    def system(self) -> str | None:
+        """Draw a system prompt, mostly none."""
+        return self.rng.choice(SYSTEMS) if self.rng.random() < 0.08 else None

@@ -1,0 +1,139 @@
+"""A small Llama in PyTorch, for training only; the finished model runs in MLX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The measures of the network."""
+
+    vocab: int = 4096
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
+    kv_heads: int = 2
+    hidden: int = 768
+    theta: float = 10000.0
+    eps: float = 1e-5
+    dropout: float = 0.1
+
+    @property
+    def head_width(self) -> int:
+        """Return the width of one attention head."""
+        return self.width // self.heads
+
+
+def rotary(shape: Shape, length: int) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines of the rotary positions."""
+    half = torch.arange(0, shape.head_width, 2).float() / shape.head_width
+    angles = torch.outer(torch.arange(length).float(), shape.theta**-half)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the two halves of each head by its position, as Llama does."""
+    first, second = x.float().chunk(2, dim=-1)
+    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return turned.to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped key and value heads."""
+
+    def __init__(self, shape: Shape) -> None:
+        """Make the four projections."""
+        super().__init__()
+        self.shape = shape
+        narrow = shape.kv_heads * shape.head_width
+        self.q_proj = nn.Linear(shape.width, shape.width, bias=False)
+        self.k_proj = nn.Linear(shape.width, narrow, bias=False)
+        self.v_proj = nn.Linear(shape.width, narrow, bias=False)
+        self.o_proj = nn.Linear(shape.width, shape.width, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Let every position look at the earlier ones."""
+        batch, length, width = x.shape
+        size = self.shape.head_width
+        q = self.q_proj(x).view(batch, length, -1, size).transpose(1, 2)
+        k = self.k_proj(x).view(batch, length, -1, size).transpose(1, 2)
+        v = self.v_proj(x).view(batch, length, -1, size).transpose(1, 2)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        times = self.shape.heads // self.shape.kv_heads
+        k, v = k.repeat_interleave(times, dim=1), v.repeat_interleave(times, dim=1)
+        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.o_proj(seen.transpose(1, 2).reshape(batch, length, width))
+
+
+class FeedForward(nn.Module):
+    """The gated two-layer part of a block."""
+
+    def __init__(self, shape: Shape) -> None:
+        """Make the three projections."""
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.width, shape.hidden, bias=False)
+        self.up_proj = nn.Linear(shape.width, shape.hidden, bias=False)
+        self.down_proj = nn.Linear(shape.hidden, shape.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the gated layers."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each with its norm and residual."""
+
+    def __init__(self, shape: Shape) -> None:
+        """Make the parts of the layer."""
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(shape.width, eps=shape.eps)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = nn.RMSNorm(shape.width, eps=shape.eps)
+        self.mlp = FeedForward(shape)
+        self.drop = nn.Dropout(shape.dropout)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Run the layer."""
+        x = x + self.drop(self.self_attn(self.input_layernorm(x), cos, sin))
+        return x + self.drop(self.mlp(self.post_attention_layernorm(x)))
+
+
+class Llama(nn.Module):
+    """The whole network; its parameter names are those of the finished model."""
+
+    def __init__(self, shape: Shape, choices: int) -> None:
+        """Make all layers with small random weights, and a helper head for training."""
+        super().__init__()
+        self.shape = shape
+        self.helper = nn.Linear(shape.width, choices, bias=False)
+        self.embed_tokens = nn.Embedding(shape.vocab, shape.width)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = nn.RMSNorm(shape.width, eps=shape.eps)
+        self.drop = nn.Dropout(shape.dropout)
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                deep = name.endswith(("o_proj.weight", "down_proj.weight"))
+                scale = 0.03 / (2 * shape.layers) ** 0.5 if deep else 0.03
+                nn.init.normal_(weight, std=scale)
+
+    def forward(self, tokens: Tensor, where: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores of the next token at the flat positions ``where``.
+
+        Also return the scores of whole answers at the positions ``turns``. They help the
+        network to learn which answer belongs to a question; the finished model lacks them.
+        """
+        cos, sin = rotary(self.shape, tokens.shape[1])
+        x = self.drop(self.embed_tokens(tokens))
+        for layer in self.layers:
+            x = layer(x, cos, sin)
+        x = self.norm(x.flatten(0, 1))
+        return F.linear(x[where], self.embed_tokens.weight), self.helper(x[turns])
+
+    def size(self) -> int:
+        """Count the parameters of the finished model."""
+        return sum(weight.numel() for weight in self.parameters()) - self.helper.weight.numel()
