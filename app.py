@@ -43,12 +43,12 @@ def _port(text: str) -> int:
 
 
 def _folder(text: str) -> Path:
-    path = Path(text).expanduser()
+    path = os.path.expanduser(text)
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError("a folder needs a name")
-    if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a file, not a folder")
-    return path
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise argparse.ArgumentTypeError(f"{text[:120]!r} is a file, not a folder")
+    return Path(path)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,10 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         engine = Engine.open(settings)
     except OSError as error:
-        parser.error(f"cannot use the folder {error.filename}: {error.strerror}")
+        parser.error(f"cannot use the folder {str(error.filename)[:120]}: {error.strerror}")
     if default_model not in {model.repo_id for model in engine.library.list()}:
         parser.error(
-            f"no model {default_model!r} on this computer: --model takes a name or a folder"
+            f"no model {default_model[:120]!r} on this computer: --model takes a name or a folder"
         )
     port = _bind(parser, args.host, args.port)
     return _serve(engine, default_model, args.host, port, not args.no_browser)
@@ -100,8 +100,8 @@ def _chosen_model(
     """Folders to add to the library, and the name of the model to start with."""
     if chosen is None:
         return (), GUIDE_ID
-    path = Path(chosen).expanduser()
-    if not path.is_dir():
+    path = Path(os.path.expanduser(chosen))
+    if not os.path.isdir(path):  # unlike Path.is_dir, it takes names of any length
         return (), chosen
     try:
         describe_folder(path)

@@ -45,14 +45,15 @@ def running_app(
     """
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
+    command = app_command(
+        "--port", "0", "--no-browser", "--data-dir", str(folder / "data"),
+        "--models-dir", str(folder / "models"), *arguments,
+    )  # fmt: skip
+    env = app_environment(home) | dict(environment or {"HF_HUB_OFFLINE": "1"})
     with (folder / "stderr.txt").open("w") as errors:
         process = subprocess.Popen(
-            app_command(
-                "--port", "0", "--no-browser", "--data-dir", str(folder / "data"),
-                "--models-dir", str(folder / "models"), *arguments,
-            ),
-            cwd=ROOT, env=app_environment(home) | dict(environment or {"HF_HUB_OFFLINE": "1"}), stdout=subprocess.PIPE, stderr=errors, text=True,
-        )  # fmt: skip
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
     watchdog.start()
     try:

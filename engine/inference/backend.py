@@ -209,9 +209,12 @@ class MlxModel:
         return int(mx.get_peak_memory())
 
     def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> list[int]:
+        """Tokens of the messages. Marks that somebody wrote stay text and begin no turn."""
         raw = [{"role": m.role, "content": m.text} for m in messages]
+        is_jinja = isinstance(self.tokenizer.chat_template, str)
+        options = {"sanitize_control_tokens": True} if is_jinja else {}
         tokens = self.tokenizer.apply_chat_template(
-            raw, add_generation_prompt=add_generation_prompt, tokenize=True
+            raw, add_generation_prompt=add_generation_prompt, tokenize=True, **options
         )
         return [int(token) for token in tokens]
 

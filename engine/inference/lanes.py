@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from engine.errors import EngineError, GenerationError
+from engine.errors import EngineError, GenerationError, TemplateFailed
 from engine.inference.backend import (
     BatchGenerator,
     LRUPromptCache,
@@ -199,7 +199,10 @@ class BatchLane(Lane):
         """Split where a cache that cannot be trimmed later has to be kept now."""
         if self.model.is_trimmable or turn.output:
             return [rest]
-        stable = self.model.stable_prefix_tokens(turn.messages, turn.prompt) - reused
+        try:
+            stable = self.model.stable_prefix_tokens(turn.messages, turn.prompt) - reused
+        except TemplateFailed:  # it renders this conversation, but not a longer one of ours
+            return [rest]
         return [rest[:stable], rest[stable:]] if 0 < stable < len(rest) else [rest]
 
     def _on_prefill(self, response: Any) -> None:

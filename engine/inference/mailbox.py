@@ -77,10 +77,12 @@ class ChatTicket:
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
         self.is_cancelled = False
+        self.on_cancel: Callable[[], None] = lambda: None
 
     def cancel(self) -> None:
         """Ask the inference thread to end this answer at its next token. Never blocks."""
         self.is_cancelled = True
+        self.on_cancel()
 
     def drain(self, timeout_s: float) -> list[ChatEvent]:
         """As Mailbox.drain."""

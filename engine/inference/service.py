@@ -142,6 +142,7 @@ class InferenceService:
             self._open_requests += 1
         turn = Turn(model_id, messages, replace(params, system_prompt=""), self._on_request_closed)
         loading = self.load(model_id, turn.mailbox)
+        turn.ticket.on_cancel = lambda: None if loading.done() else turn.finish("cancelled")
         loading.add_done_callback(lambda done: self._submit_or_fail(turn, done))
         return turn.ticket
 

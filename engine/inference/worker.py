@@ -202,10 +202,13 @@ class InferenceThread(threading.Thread):
         estimate = request.checked.estimate
         needed_bytes = estimate.base_bytes
         if estimate.kv_cache:
-            least_tokens = min(_MINIMUM_CONTEXT_TOKENS, request.checked.context_tokens)
+            longest = request.checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
+            least_tokens = min(_MINIMUM_CONTEXT_TOKENS, longest)
             needed_bytes += estimate.kv_cache.bytes_at(least_tokens)
         budget_bytes = self._budget_bytes()
         if needed_bytes <= budget_bytes:
+            if self._free_bytes() < needed_bytes:
+                self._drop_prompt_caches()
             for repo_id in list(self._residents):
                 if self._free_bytes() >= needed_bytes:
                     break
@@ -221,6 +224,13 @@ class InferenceThread(threading.Thread):
             needed_bytes=needed_bytes,
             budget_bytes=budget_bytes,
         )
+
+    def _drop_prompt_caches(self) -> None:
+        """Kept prefixes are a convenience; a model somebody asked for comes first."""
+        for resident in self._residents.values():
+            resident.lane.limit_cache(0)
+        self._backend.release_memory()
+        self._share_cache()
 
     def _budget_bytes(self) -> int:
         return self._compute_budget_bytes(self.facts.result())

@@ -1,14 +1,17 @@
 """Stopping keeps what was said, at every stage, and disturbs nobody."""
 
+import contextlib
+import threading
 import time
 
 import pytest
 
 from engine import ChatTicket, Engine
 from engine.errors import NotInstalled
-from engine.records import Prefill, Queued, TextDelta
+from engine.records import Finished, Message, Prefill, Queued, SamplingParams, TextDelta
 from tests.conftest import LIMITS
 from tests.engine.answers import DEADLINE_S, LLAMA, ask, read, start
+from tests.models import write_model
 
 KINDS = [LLAMA, "tiny/chunked", "tiny/recurrent"]
 
@@ -119,5 +122,21 @@ def test_stopping_twice_and_after_the_end_does_nothing(engine: Engine) -> None:
 def test_a_stopped_request_for_no_model_still_ends(engine: Engine) -> None:
     ticket = start(engine, "hello", "nobody/nothing")
     ticket.cancel()
-    with pytest.raises(NotInstalled):
-        read(ticket)
+    with contextlib.suppress(NotInstalled):
+        _until(ticket, Finished)
+
+
+def test_stopping_while_the_model_is_loaded_does_not_wait_for_it(engine: Engine) -> None:
+    name = "tiny/loaded-late"
+    write_model(engine.settings.models_dir / name)
+    gate = threading.Event()
+    engine.inference._thread.post(lambda: gate.wait(DEADLINE_S) and None)
+    ticket = engine.inference.chat([Message("user", "hi")], SamplingParams(), name)
+    try:
+        ticket.cancel()
+        finished = [event for event in ticket.events() if isinstance(event, Finished)]
+    finally:
+        gate.set()
+    assert [event.reason for event in finished] == ["cancelled"]
+    engine.inference.load(name).result(DEADLINE_S)
+    engine.inference.unload(name)
