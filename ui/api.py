@@ -23,7 +23,7 @@ from ui.api_discover import DiscoverApi
 from ui.errors import reports_errors
 
 POLL_S = 0.01
-UPDATE_S = 0.05
+UPDATE_S = 0.1
 LOAD_TIMEOUT_S = 600.0
 _PARAM_NAMES = {field.name for field in dataclasses.fields(SamplingParams)}
 

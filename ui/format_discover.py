@@ -97,7 +97,7 @@ def format_source(listing: Listing, shown: int, now_at: float) -> str:
     age = format_age(max(0.0, now_at - listing.fetched_at))
     if listing.source == "bundled":
         age = f"as of {format_date(listing.fetched_at)}"
-    text = f"{shown:,} models · {sources[listing.source]}, {age}"
+    text = f"{shown:,} model{'' if shown == 1 else 's'} · {sources[listing.source]}, {age}"
     notice = f'<span class="notice">{html.escape(listing.notice)}</span>' if listing.notice else ""
     return f'<p class="note" role="status">{html.escape(text)}{notice}</p>'
 

@@ -1,0 +1,120 @@
+"""Finding a model in a real browser, with a loopback Hub."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.app_process import RunningApp, running_app
+from tests.browser.conftest import TIMEOUT_MS
+from tests.loopback_hub import LoopbackHub
+
+EVIL_CARD = (
+    b"---\nlicense: mit\n---\n# A fine card\n<script>document.title='owned'</script>\n"
+    b"<img src=x onerror=\"document.title='owned'\">\n![pixel](http://127.0.0.9:1/far.png)\n"
+)
+CONFIG = {"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 64, "vocab_size": 300,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128,
+          "max_position_embeddings": 8192}  # fmt: skip
+FILES = {"config.json": json.dumps(CONFIG).encode(), "tokenizer.json": b"{}",
+         "model.safetensors": b"\0" * 4000, "README.md": EVIL_CARD}  # fmt: skip
+CHATS = {
+    "config": {"model_type": "llama", "tokenizer_config": {"chat_template": "x"}},
+    "safetensors": {"parameters": {"BF16": 2000}, "total": 2000},
+}
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[LoopbackHub]:
+    with LoopbackHub() as server:
+        server.add_model("pear/Pear-4bit", FILES, downloads=10, likes=900, **CHATS)
+        server.add_model("plum/Plum-8bit", FILES, downloads=7000, likes=1, **CHATS)
+        server.add_model("fig/Fig-embed", FILES, downloads=5, pipeline_tag="feature-extraction",
+                         **CHATS)  # fmt: skip
+        yield server
+
+
+@pytest.fixture(scope="module")
+def finder(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    environment = {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1"}
+    with running_app(tmp_path_factory.mktemp("finder"), environment=environment) as app:
+        yield app
+
+
+@pytest.fixture
+def discover(browser: Browser, finder: RunningApp) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.goto(finder.url)
+    page.get_by_role("tab", name="Discover").click()
+    expect(page.locator("#source")).to_contain_text("Hub")
+    yield page
+    context.close()
+
+
+def rows(page: Page) -> list[str]:
+    """Names in the table, from the top."""
+    cells = page.locator("#models [role=gridcell]").all_inner_texts()
+    return [cell.strip() for cell in cells if "/" in cell]
+
+
+def test_the_table_shows_what_fits_and_will_chat_with_badges(discover: Page) -> None:
+    expect(discover.locator("#source")).to_contain_text("2 models")
+    assert set(rows(discover)) == {"pear/Pear-4bit", "plum/Plum-8bit"}
+    badges = discover.locator("#models [role=gridcell] .b-ok")
+    expect(badges.filter(has_text="fits").first).to_be_visible()
+    expect(badges.filter(has_text="will chat").first).to_be_visible()
+    expect(discover.locator("#chips .chip")).to_have_text(["fits this computer", "will chat"])
+
+
+def test_a_filter_changes_the_rows_and_the_chips(discover: Page) -> None:
+    discover.locator("#chat-only input").click()
+    expect(discover.locator("#source")).to_contain_text("3 models")
+    expect(discover.locator("#models")).to_contain_text("will not chat")
+    expect(discover.locator("#chips .chip")).to_have_text(["fits this computer"])
+
+
+def test_sorting_puts_the_most_downloaded_first(discover: Page) -> None:
+    discover.locator("#sort input").click()
+    discover.get_by_role("option", name="likes").click()
+    expect(discover.locator("#models [role=gridcell]").first).to_contain_text("Pear")
+    discover.locator("#sort input").click()
+    discover.get_by_role("option", name="downloads").click()
+    expect(discover.locator("#models [role=gridcell]").first).to_contain_text("Plum")
+
+
+def test_searching_narrows_the_table(discover: Page) -> None:
+    discover.locator("#search input, #search textarea").fill("plum")
+    discover.keyboard.press("Enter")
+    expect(discover.locator("#source")).to_contain_text("1 model ·")
+    assert rows(discover) == ["plum/Plum-8bit"]
+
+
+def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> None:
+    discover.locator("#models").get_by_text("pear/Pear-4bit").first.click()
+    facts = discover.locator("#facts")
+    expect(facts).to_contain_text("pear/Pear-4bit")
+    expect(facts).to_contain_text("Score")
+    expect(discover.locator("#download")).to_contain_text("Download")
+    discover.get_by_text("Model card").click()
+    card = discover.locator("#card")
+    expect(card).to_contain_text("A fine card")
+    assert card.locator("img, script").count() == 0
+    assert discover.title() == "Pomona"
+    discover.locator("#detail-close").click()
+    expect(facts).not_to_be_visible()
+
+
+def test_when_the_hub_fails_the_rows_stay_and_the_page_says_why(
+    discover: Page, hub: LoopbackHub
+) -> None:
+    hub.fault("/api/models", times=None, status=503)
+    try:
+        discover.locator("#search input, #search textarea").fill("another")
+        discover.keyboard.press("Enter")
+        expect(discover.locator("#retry")).to_be_visible()
+        expect(discover.locator("#source .notice")).not_to_be_empty()
+    finally:
+        hub.clear()
