@@ -144,7 +144,7 @@ class Discover:
         )
 
     def _machine(self) -> Machine:
-        return Machine(self._architectures(), self._memory_of)
+        return Machine(self._architectures(), self._budget_bytes(), self._memory_of)
 
     def _memory_of(self, summary: ModelSummary) -> tuple[int | None, Fit]:
         """The estimate from the bundled config where there is one, otherwise a rough one.

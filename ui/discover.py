@@ -1,6 +1,7 @@
 """The Discover tab: find a model that fits this computer and will really chat."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pandas as pd
 
 from engine import Engine
 from engine.discover import Inspection, Listing
+from engine.errors import EngineError
 from engine.hub.files import wanted_files
 from engine.records import SearchQuery
 from ui.discover_filters import Filters, build_filters, read_query
@@ -30,6 +32,7 @@ from ui.format_discover import (
     table_rows,
 )
 
+RESULT_OUTPUTS = 5
 _PLOT_COLORS = {"weights": "#458a59", "context": "#d9952f", "working": "#a79b89"}
 
 
@@ -39,6 +42,11 @@ class Shown:
 
     repo_ids: list[str] = field(default_factory=list)
     serial: int = 0
+
+    def begin(self) -> int:
+        """Start a search; the answer to an older one is then dropped."""
+        self.serial += 1
+        return self.serial
 
 
 @dataclass(frozen=True)
@@ -113,21 +121,24 @@ class DiscoverHandlers:
     async def open_tab(self, shown: Shown, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Show what is known at once, then what the Hub says."""
         query = read_query(values)
+        serial = shown.begin()
+        with contextlib.suppress(EngineError):  # without MLX nothing fits, and the list still helps
+            await asyncio.to_thread(self._engine.inference.device_facts)
         first = await asyncio.to_thread(self._engine.discover.peek, query)
-        yield (*self._results(first, query, shown), gr.skip(), gr.skip())
+        if shown.serial == serial:
+            yield (*self._results(first, query, shown), gr.skip(), gr.skip())
         full = await asyncio.to_thread(self._engine.discover.search, query)
         names = sorted({m.summary.architecture for m in full.models} - {"unknown"})
-        yield (
-            *self._results(full, query, shown),
-            gr.Dropdown(choices=[("any", ""), *names]),
-            gr.Dropdown(choices=names),
-        )
+        choices = (gr.Dropdown(choices=[("any", ""), *names]), gr.Dropdown(choices=names))
+        if shown.serial == serial:
+            yield (*self._results(full, query, shown), *choices)
+        else:
+            yield (*(gr.skip() for _ in range(RESULT_OUTPUTS)), *choices)
 
     async def search(self, shown: Shown, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Search; an answer that a later search has overtaken is dropped."""
         query = read_query(values)
-        shown.serial += 1
-        serial = shown.serial
+        serial = shown.begin()
         listing = await asyncio.to_thread(self._engine.discover.search, query)
         if shown.serial == serial:
             yield self._results(listing, query, shown)

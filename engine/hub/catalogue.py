@@ -24,7 +24,7 @@ from engine.records import CatalogueSource, Fit, ModelSummary, SearchQuery
 
 logger = logging.getLogger(__name__)
 
-LISTING_LIMIT = 1000
+LISTING_LIMIT = 2000
 SEARCH_LIMIT = 500
 FRESH_S = 3600.0
 REST_S = 30.0
@@ -50,17 +50,22 @@ class Machine:
     """
 
     architectures: Collection[str]
+    budget_bytes: int | None
     memory_of: Callable[[ModelSummary], tuple[int | None, Fit]]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Models as they were known at ``fetched_at``; ``notice`` says why they may be old."""
+    """Models as they were known at ``fetched_at``; ``notice`` says why they may be old.
+
+    ``ranked_for_bytes`` is the memory budget that fit and score were worked out for.
+    """
 
     source: CatalogueSource
     fetched_at: float
     models: tuple[RankedModel, ...]
     notice: str = ""
+    ranked_for_bytes: int | None = None
 
 
 class Catalogue:
@@ -101,8 +106,7 @@ class Catalogue:
     def peek(self, query: SearchQuery) -> Listing:
         """As search, but from what is on this computer alone; quick."""
         key = _key(query.text)
-        with self._lock:
-            listing = self._listings.get(key) or self._listings.get("")
+        listing = self._known(key) or self._known("")
         if listing is None:
             stored = self._read(key) or self._read("")
             listing = self._rank("cache", *stored) if stored else self._rank_bundled("")
@@ -137,8 +141,7 @@ class Catalogue:
 
     def _listing(self, key: str) -> Listing:
         now_at = self._clock()
-        with self._lock:
-            known = self._listings.get(key)
+        known = self._known(key)
         if known and self._is_fresh(known.fetched_at, now_at) and known.source != "bundled":
             return Listing("cache", known.fetched_at, known.models, "")
         stored = self._read(key)
@@ -157,6 +160,16 @@ class Catalogue:
             return self._fall_back(known, stored, error)
         self._write(key, now_at, entries)
         return self._keep(key, self._rank("hub", now_at, entries))
+
+    def _known(self, key: str) -> Listing | None:
+        """A listing in memory, ranked anew when the budget has become known since."""
+        with self._lock:
+            listing = self._listings.get(key)
+        if listing is None or listing.ranked_for_bytes == self._machine().budget_bytes:
+            return listing
+        summaries = tuple(model.summary for model in listing.models)
+        again = self._rank_summaries(listing.source, listing.fetched_at, summaries, listing.notice)
+        return self._keep(key, again)
 
     def _fall_back(
         self, known: Listing | None, stored: tuple[float, list[Any]] | None, error: HubError
@@ -199,7 +212,7 @@ class Catalogue:
     ) -> Listing:
         machine, now_at = self._machine(), self._clock()
         models = tuple(rank_model(summary, machine, now_at) for summary in summaries)
-        return Listing(source, fetched_at, models, notice)
+        return Listing(source, fetched_at, models, notice, machine.budget_bytes)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{sha256(key.encode()).hexdigest()[:24]}.json"

@@ -19,6 +19,8 @@ from engine.inference.worker import InferenceThread, LoadRequest
 from engine.records import (
     CheckedModel,
     DeviceFacts,
+    Finished,
+    GenerationStats,
     LoadedModel,
     Loading,
     Message,
@@ -142,7 +144,7 @@ class InferenceService:
             self._open_requests += 1
         turn = Turn(model_id, messages, replace(params, system_prompt=""), self._on_request_closed)
         loading = self.load(model_id, turn.mailbox)
-        turn.ticket.on_cancel = lambda: None if loading.done() else turn.finish("cancelled")
+        turn.ticket.on_cancel = _end_unless_loaded(turn.mailbox, loading)
         loading.add_done_callback(lambda done: self._submit_or_fail(turn, done))
         return turn.ticket
 
@@ -184,6 +186,16 @@ class InferenceService:
     def _on_request_closed(self) -> None:
         with self._lock:
             self._open_requests -= 1
+
+
+def _end_unless_loaded(mailbox: Mailbox, loading: "Future[LoadedModel]") -> Callable[[], None]:
+    """What a stopped request does before its model is there. Refers to no model, as a turn does."""
+
+    def end() -> None:
+        if not loading.done():
+            mailbox.put(Finished("cancelled", GenerationStats()))
+
+    return end
 
 
 def _pass_on_failure(done: "Future[None]", future: "Future[LoadedModel]") -> None:

@@ -78,7 +78,7 @@ def together_figures(bench: EngineBench, effort: Effort) -> Iterator[Figure]:
     """How much more a batch gives than one conversation: the engine's gain beside mlx-lm's own."""
     alone = _speeds(bench, 1, effort.together_tokens, effort.together_pairs)
     together = _speeds(bench, TOGETHER, effort.together_tokens, effort.together_pairs)
-    target = Target(1.0, noise=0.03)
+    target = Target(1.0)
     name = f"{TOGETHER} at once / one alone"
     yield Figure(
         f"{name}, {bench.model.label}", "times",

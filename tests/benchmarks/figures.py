@@ -18,22 +18,20 @@ _GAP = "  "
 
 @dataclass(frozen=True)
 class Target:
-    """The ratio to reach. ``noise`` is what repeated runs of one thing differ by anyway."""
+    """The ratio to reach."""
 
     limit: float
     is_upper: bool = False
-    noise: float = 0.0
 
     def is_met(self, ratio: float) -> bool:
         """Whether ``ratio`` is on the good side of the limit."""
         if self.is_upper:
-            return ratio <= self.limit + self.noise
-        return ratio >= self.limit - self.noise
+            return ratio <= self.limit
+        return ratio >= self.limit
 
     def __str__(self) -> str:
         side = "at most" if self.is_upper else "at least"
-        noise = f" within {self.noise:g}" if self.noise else ""
-        return f"{side} {self.limit:g}{noise}"
+        return f"{side} {self.limit:g}"
 
 
 @dataclass(frozen=True)

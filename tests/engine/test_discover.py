@@ -173,3 +173,17 @@ def test_picks_fit_and_are_in_the_list(hub: LoopbackHub, start: Start) -> None:
     picks = found.picks()
     assert picks and all(listed[pick.repo_id].fit in ("fits", "tight") for pick in picks)
     assert all(listed[pick.repo_id].readiness.ok for pick in picks)
+
+
+def test_fit_is_worked_out_again_once_the_memory_is_known(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.add_model("pear/Pear-1B-4bit", FILES, safetensors={"parameters": {"BF16": 2000}}, **FACTS)
+    budgets: list[int | None] = [None]
+    client = HubClient({"HF_ENDPOINT": hub.url, "HOME": "/nowhere"})
+    discover = Discover(settings_in(tmp_path), client, supported_architectures, lambda: budgets[0])
+    assert discover.search(SearchQuery(fits_only=True)).models == ()
+    budgets[0] = BUDGET_BYTES
+    asked = len(hub.requests)
+    found = discover.search(SearchQuery(fits_only=True)).models
+    assert [model.summary.repo_id for model in found] == ["pear/Pear-1B-4bit"]
+    assert len(hub.requests) == asked
+    discover.close()

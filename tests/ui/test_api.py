@@ -92,6 +92,8 @@ def test_chat_takes_a_model_and_settings(client: Client) -> None:
     assert first["finish_reason"] == "length" and first["stats"]["output_tokens"] == 5
     assert first["text"] == again["text"]
     assert again["stats"]["reused_tokens"] > 0
+    used = {m["repo_id"]: m["last_used_at"] for m in client.predict(api_name="/library")}
+    assert used[TINY] > 0
 
 
 @pytest.mark.parametrize(
