@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         engine = Engine.open(settings)
     except OSError as error:
         parser.error(f"cannot use the folder {str(error.filename)[:120]}: {error.strerror}")
-    if default_model not in {model.repo_id for model in engine.library.list()}:
+    if default_model not in engine.library.names():
         parser.error(
             f"no model {default_model[:120]!r} on this computer: --model takes a name or a folder"
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = "Pomona is ready on "
@@ -64,11 +65,16 @@ def running_app(
         yield RunningApp(process, line.removeprefix(READY).strip())
     finally:
         watchdog.cancel()
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(EXIT_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_process(process)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def end_process(process: subprocess.Popen[Any]) -> None:
+    """Ask a process to end, and make sure that it does."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(EXIT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

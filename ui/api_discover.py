@@ -26,7 +26,7 @@ class DiscoverApi:
         """Search models; every key of ``query`` is optional."""
         self._engine.inference.device_facts()
         listing = self._engine.discover.search(parse_query(query))
-        installed = {model.repo_id for model in self._engine.library.list()}
+        installed = self._engine.library.names()
         return {
             "source": listing.source,
             "fetched_at": listing.fetched_at,
@@ -38,7 +38,7 @@ class DiscoverApi:
         """Look at one repo: its facts, files, memory at several contexts, and card."""
         self._engine.inference.device_facts()
         found = self._engine.discover.inspect(str(repo_id))
-        installed = {model.repo_id for model in self._engine.library.list()}
+        installed = self._engine.library.names()
         return {
             **_model(found.ranked, installed),
             "revision": found.revision,

@@ -214,9 +214,9 @@ class ChatHandlers:
             return
         error = loading.exception()
         if error is None:
-            yield format_pill(
-                "ready" if loading.result().has_chat_template else "cannot chat",
-                "ready" if loading.result().has_chat_template else "failed",
+            can_chat = loading.result().has_chat_template
+            yield (
+                format_pill("ready", "ready") if can_chat else format_pill("cannot chat", "failed")
             )
             return
         yield format_pill(f"{title} could not be loaded", "failed")

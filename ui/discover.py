@@ -126,12 +126,13 @@ class DiscoverHandlers:
             await asyncio.to_thread(self._engine.inference.device_facts)
         first = await asyncio.to_thread(self._engine.discover.peek, query)
         if shown.serial == serial:
-            yield (*self._results(first, query, shown), gr.skip(), gr.skip())
+            results = await asyncio.to_thread(self._results, first, query, shown)
+            yield (*results, gr.skip(), gr.skip())
         full = await asyncio.to_thread(self._engine.discover.search, query)
         names = sorted({m.summary.architecture for m in full.models} - {"unknown"})
         choices = (gr.Dropdown(choices=[("any", ""), *names]), gr.Dropdown(choices=names))
         if shown.serial == serial:
-            yield (*self._results(full, query, shown), *choices)
+            yield (*await asyncio.to_thread(self._results, full, query, shown), *choices)
         else:
             yield (*(gr.skip() for _ in range(RESULT_OUTPUTS)), *choices)
 
@@ -141,7 +142,7 @@ class DiscoverHandlers:
         serial = shown.begin()
         listing = await asyncio.to_thread(self._engine.discover.search, query)
         if shown.serial == serial:
-            yield self._results(listing, query, shown)
+            yield await asyncio.to_thread(self._results, listing, query, shown)
 
     async def retry(self, shown: Shown, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Ask the Hub again."""
@@ -158,7 +159,7 @@ class DiscoverHandlers:
 
     def _results(self, listing: Listing, query: SearchQuery, shown: Shown) -> tuple[Any, ...]:
         shown.repo_ids = [model.summary.repo_id for model in listing.models]
-        installed = {model.repo_id for model in self._engine.library.list()}
+        installed = self._engine.library.names()
         is_plain = not query.text.strip()
         picks = format_picks(self._engine.discover.picks()) if is_plain else ""
         return (

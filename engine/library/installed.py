@@ -49,6 +49,10 @@ class Library:
                 models[repo_id] = self._describe(repo_id, source, path, revision)
         return list(models.values())
 
+    def names(self) -> set[str]:
+        """Names of the models found, without reading what is in their folders."""
+        return {repo_id for repo_id, *_ in self._places()}
+
     def find(self, repo_id: str) -> LocalModel:
         """One model by name. Raises NotInstalled."""
         for found, source, path, revision in self._places():

@@ -5,18 +5,16 @@ in a temporary folder here.
 """
 
 import http.client
-import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
-from tests.app_process import ROOT, app_command, app_environment
+from tests.app_process import ROOT, app_command, app_environment, end_process
 from tests.benchmarks.children import module_command, quiet_environment
 
 POLL_S = 0.005
 START_TIMEOUT_S = 120.0
-EXIT_TIMEOUT_S = 15.0
 
 
 class StartupBench:
@@ -56,7 +54,7 @@ class StartupBench:
                 time.sleep(POLL_S)
             return time.perf_counter() - started_at
         finally:
-            _end(process)
+            end_process(process)
 
 
 def _answers(port: int) -> bool:
@@ -74,12 +72,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(EXIT_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
