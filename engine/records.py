@@ -4,7 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.estimates import Fit as Fit  # part of this list, in a file of their own
+from engine.download_records import DeletePlan as DeletePlan  # these are part of this list
+from engine.download_records import DownloadPlan as DownloadPlan
+from engine.download_records import DownloadState as DownloadState
+from engine.download_records import DownloadStatus as DownloadStatus
+from engine.estimates import Fit as Fit
 from engine.estimates import KVCacheSize as KVCacheSize
 from engine.estimates import MemoryEstimate as MemoryEstimate
 
