@@ -22,7 +22,9 @@ class Engine:
         self.discover = Discover(
             settings, HubClient(), supported_architectures, self._known_budget_bytes
         )
-        self.inference = InferenceService(settings.limits, self.library.check, _budget_bytes)
+        self.inference = InferenceService(
+            settings.limits, self.library.check, _budget_bytes, settings.cache_dir
+        )
 
     @classmethod
     def open(cls, settings: Settings) -> "Engine":

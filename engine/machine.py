@@ -1,5 +1,6 @@
 """What this computer offers to models: memory, disk, and the budget kept for other programs."""
 
+import math
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ from engine.records import DeviceFacts, MachineReport
 from engine.settings import Settings
 
 CPU_BUDGET_SHARE = 0.75
+_CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -24,6 +26,18 @@ def memory_total_bytes() -> int:
             continue
         total = min(total, limit)
     return total
+
+
+def available_cores() -> int:
+    """Cores that this process may keep busy: those it may run on, or the container's share."""
+    has_affinity = hasattr(os, "sched_getaffinity")  # not on a Mac
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    try:
+        quota, period = _CGROUP_CPU.read_text().split()
+        cores = min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no container, or "max": no limit
+        pass
+    return max(1, cores)
 
 
 def memory_budget_bytes(working_set_bytes: int | None) -> int:

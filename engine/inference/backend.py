@@ -77,7 +77,7 @@ def foreign_errors(make: Callable[[str], EngineError]) -> Iterator[None]:
         raise make(first_line[:200]) from error
 
 
-def device_facts() -> DeviceFacts:
+def device_facts(has_fast_blas: bool) -> DeviceFacts:
     """The device that MLX computes on, as it describes itself."""
     info = mx.device_info()
     versions = {}
@@ -91,7 +91,7 @@ def device_facts() -> DeviceFacts:
         backend="metal" if is_metal else "cuda" if is_gpu else "cpu",
         device_name=str(info.get("device_name", "unknown")),
         working_set_bytes=int(working_set) if is_gpu and working_set else None,
-        accelerated_blas=is_gpu,
+        accelerated_blas=is_gpu or has_fast_blas,
         versions=versions,
     )
 

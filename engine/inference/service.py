@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from engine.errors import Busy, EngineError, InUse, LoadFailed
 from engine.inference.mailbox import ChatTicket, Mailbox
@@ -50,10 +51,11 @@ class InferenceService:
         limits: Limits,
         check_model: Callable[[str], CheckedModel],
         budget_bytes: Callable[[DeviceFacts], int],
+        cache_dir: Path,
     ) -> None:
         self._limits = limits
         self._check_model = check_model
-        self._thread = InferenceThread(limits, budget_bytes)
+        self._thread = InferenceThread(limits, budget_bytes, cache_dir)
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="pomona-prepare")
         self._lock = threading.Lock()
         self._jobs: dict[str, _LoadJob] = {}

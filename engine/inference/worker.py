@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from engine.errors import EngineError, InsufficientMemory, InUse, LoadFailed
+from engine.inference.blas import open_fast_blas
 from engine.inference.mailbox import Mailbox
 from engine.records import CheckedModel, DeviceFacts, LoadedModel, Loading
 from engine.settings import Limits
@@ -51,12 +53,15 @@ class _Resident:
 class InferenceThread(threading.Thread):
     """Owns MLX from import to the end of the process. Others post commands and read snapshots."""
 
-    def __init__(self, limits: Limits, budget_bytes: Callable[[DeviceFacts], int]) -> None:
+    def __init__(
+        self, limits: Limits, budget_bytes: Callable[[DeviceFacts], int], cache_dir: Path
+    ) -> None:
         super().__init__(name="pomona-inference", daemon=True)
         self.facts: Future[DeviceFacts] = Future()
         self.loaded: tuple[LoadedModel, ...] = ()
         self._limits = limits
         self._compute_budget_bytes = budget_bytes
+        self._cache_dir = cache_dir
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._residents: dict[str, _Resident] = {}
         self._loads: list[tuple[LoadRequest, Iterator[Any]]] = []
@@ -71,9 +76,10 @@ class InferenceThread(threading.Thread):
     def run(self) -> None:
         """Import mlx, then serve until closed."""
         try:
+            has_fast_blas = open_fast_blas(self._cache_dir)
             self._backend = importlib.import_module("engine.inference.backend")
             self._lanes = importlib.import_module("engine.inference.lanes")
-            self.facts.set_result(self._backend.device_facts())
+            self.facts.set_result(self._backend.device_facts(has_fast_blas))
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             logger.exception("mlx could not be started")
             failure = LoadFailed(

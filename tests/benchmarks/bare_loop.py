@@ -1,4 +1,4 @@
-"""The reference: mlx-lm's BatchGenerator and nothing around it.
+"""The reference: mlx-lm's BatchGenerator and nothing around it, with the same BLAS below it.
 
 Runs on the engine's inference thread, with the engine's own loaded model, or as a child process
 that answers a line of JSON with a line of JSON. Imports mlx: import it on the thread that owns it.
@@ -7,13 +7,19 @@ that answers a line of JSON with a line of JSON. Imports mlx: import it on the t
 import dataclasses
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlx_lm.generate import BatchGenerator, make_stop_sequences
-from mlx_lm.utils import load_model, load_tokenizer
+from engine.inference.blas import open_fast_blas
+
+if __name__ == "__main__":
+    open_fast_blas(Path(tempfile.gettempdir()))
+
+from mlx_lm.generate import BatchGenerator, make_stop_sequences  # noqa: E402
+from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402  (BLAS comes before mlx)
 
 
 @dataclasses.dataclass(frozen=True)

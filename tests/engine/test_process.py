@@ -114,7 +114,7 @@ BUDGET = """
 budget_bytes = BUDGET_BYTES
 engine = Engine.open(settings)
 engine.inference = InferenceService(
-    settings.limits, engine.library.check, lambda facts: budget_bytes
+    settings.limits, engine.library.check, lambda facts: budget_bytes, settings.cache_dir
 )
 for n in (1, 2):
     write_model(settings.models_dir / "tiny" / str(n), hidden=64, layers=2)
