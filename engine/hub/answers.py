@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.hub.failures import broken, shown, web_page_instead
+from engine.hub_failures import broken, shown, web_page_instead
 from engine.records import RepoFile
 
 MAX_NAME_CHARS = 96

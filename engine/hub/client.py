@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from engine.hub import failures
+from engine import hub_failures as failures
 from engine.hub.answers import (
     decode_json,
     decode_text,
@@ -19,9 +19,9 @@ from engine.hub.answers import (
     model_entry,
     repo_files,
 )
-from engine.hub.failures import Subject
-from engine.hub.retry import Cancel, OnWait, Patience, never, quietly
 from engine.hub.session import HubSession, Question
+from engine.hub_failures import Subject
+from engine.patience import Cancel, OnWait, Patience, never, quietly
 from engine.records import RepoFile
 
 PAGE_SIZE = 100

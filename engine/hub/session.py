@@ -23,11 +23,11 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # its exports
     parse_ratelimit_headers,
 )
 
+from engine import hub_failures as failures
 from engine.errors import Cancelled, HubError
-from engine.hub import failures
 from engine.hub.answers import Answer
-from engine.hub.failures import DEFAULT_ENDPOINT, Subject
-from engine.hub.retry import (
+from engine.hub_failures import DEFAULT_ENDPOINT, Subject
+from engine.patience import (
     Cancel,
     OnWait,
     Patience,

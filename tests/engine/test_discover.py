@@ -9,8 +9,8 @@ import pytest
 from engine.discover import Discover
 from engine.errors import RepoNotFound
 from engine.hub import HubClient
-from engine.hub.retry import Patience
 from engine.inference import supported_architectures
+from engine.patience import Patience
 from engine.records import SearchQuery
 from tests.conftest import settings_in
 from tests.loopback_hub import LoopbackHub

@@ -9,7 +9,7 @@ import pytest
 from engine.errors import Cancelled, Gated, HubBroken, HubError, RepoNotFound
 from engine.hub.client import FACTS, HubClient
 from engine.hub.facts import summary_from_hub
-from engine.hub.retry import Patience
+from engine.patience import Patience
 from tests.loopback_hub import LoopbackHub, git_oid
 
 WEIGHTS = b"\x08" + b"\0" * 5000

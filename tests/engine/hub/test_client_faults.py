@@ -11,9 +11,9 @@ from huggingface_hub import errors
 
 from engine.errors import Cancelled, Gated, HubBroken, HubError, Offline, RateLimited, RepoNotFound
 from engine.hub.client import HubClient
-from engine.hub.failures import Subject
-from engine.hub.retry import Patience
 from engine.hub.session import hub_errors
+from engine.hub_failures import Subject
+from engine.patience import Patience
 from tests.loopback_hub import LoopbackHub
 
 PATIENCE = Patience(base_s=0.0)

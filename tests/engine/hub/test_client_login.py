@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import Gated, HubBroken, HubError, Offline, RepoNotFound
 from engine.hub.client import HubClient
-from engine.hub.retry import Patience
+from engine.patience import Patience
 from tests.loopback_hub import LoopbackHub
 
 TOKEN = "hf_knownknownknown"

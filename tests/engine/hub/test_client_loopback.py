@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi, constants, errors, hf_hub_download, snapshot_download
 
+from engine import patience
 from engine.errors import Cancelled
-from engine.hub import retry
 from tests.loopback_hub import LoopbackHub
 
 WEIGHTS = bytes(range(256)) * 40
@@ -106,26 +106,26 @@ def test_where_a_file_lies_is_told_by_the_redirect_alone(hub: LoopbackHub) -> No
 
 def test_pauses_double_and_scatter() -> None:
     for jitter, expected in ((0.0, [1, 2, 4]), (1.0, [1.5, 3, 6])):
-        patience = retry.Patience(base_s=1.0, jitter=lambda fixed=jitter: fixed)  # type: ignore[misc]
-        assert [patience.backoff_s(failed) for failed in (1, 2, 3)] == expected
+        kept = patience.Patience(base_s=1.0, jitter=lambda fixed=jitter: fixed)  # type: ignore[misc]
+        assert [kept.backoff_s(failed) for failed in (1, 2, 3)] == expected
 
 
 def test_a_wait_is_read_from_a_number_or_a_date() -> None:
     date = "Wed, 21 Oct 2015 07:28:00 GMT"
-    assert retry.parse_retry_after(" 120 ", 0) == 120
-    assert retry.parse_retry_after(date, 1445412480 - 30) == 30
-    assert retry.parse_retry_after(date, 1445412480 + 30) == 0
-    assert retry.parse_retry_after(None, 0) is None
+    assert patience.parse_retry_after(" 120 ", 0) == 120
+    assert patience.parse_retry_after(date, 1445412480 - 30) == 30
+    assert patience.parse_retry_after(date, 1445412480 + 30) == 0
+    assert patience.parse_retry_after(None, 0) is None
 
 
 @pytest.mark.parametrize(
     ("wait_s", "text"), ((0.2, "1 s"), (12, "12 s"), (300, "5 min"), (86400, "24 h"))
 )
 def test_a_wait_is_said_as_a_person_says_it(wait_s: float, text: str) -> None:
-    assert retry.format_wait(wait_s) == text
+    assert patience.format_wait(wait_s) == text
 
 
 def test_a_wait_ends_when_it_is_cancelled() -> None:
     asked: list[float] = []
     with pytest.raises(Cancelled):
-        retry.wait(3600, lambda: bool(asked) or asked.append(time.monotonic()))  # type: ignore[func-returns-value, arg-type, return-value]
+        patience.wait(3600, lambda: bool(asked) or asked.append(time.monotonic()))  # type: ignore[func-returns-value, arg-type, return-value]

@@ -6,7 +6,7 @@ No sentence has a token, a URL with a login in it, or the Hub's own words in it.
 from dataclasses import dataclass
 
 from engine.errors import Gated, HubBroken, HubError, Offline, RateLimited, RepoNotFound
-from engine.hub.retry import format_wait
+from engine.patience import format_wait
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _LOG_IN = "log in with `hf auth login`, or start Pomona with HF_TOKEN set"

@@ -1,4 +1,4 @@
-"""How often to ask the Hub again, how long to wait first, and a wait that can be ended."""
+"""How often to ask a server again, how long to wait first, and a wait that can be ended."""
 
 import email.utils
 import random
