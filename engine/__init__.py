@@ -5,6 +5,7 @@ from engine.hub import HubClient
 from engine.inference import ChatTicket, InferenceService, supported_architectures
 from engine.library import Library
 from engine.machine import describe_machine, memory_budget_bytes
+from engine.preferences import Preferences
 from engine.records import DeviceFacts, MachineReport
 from engine.settings import Settings
 
@@ -18,6 +19,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.preferences = Preferences(settings.data_dir / "preferences.json")
         self.library = Library(settings, supported_architectures, self._known_budget_bytes)
         self.discover = Discover(
             settings, HubClient(), supported_architectures, self._known_budget_bytes
@@ -25,6 +27,14 @@ class Engine:
         self.inference = InferenceService(
             settings.limits, self.library.check, _budget_bytes, settings.cache_dir
         )
+
+        self.keep_idle_models(self.preferences.idle_unload_min)
+
+    def keep_idle_models(self, minutes: int | None) -> None:
+        """Unload models that nobody has used for so long, None never; kept for the next start."""
+        self.preferences.choose(idle_unload_min=minutes)
+        chosen = self.preferences.idle_unload_min
+        self.inference.idle_unload_s = None if chosen is None else chosen * 60.0
 
     @classmethod
     def open(cls, settings: Settings) -> "Engine":

@@ -48,7 +48,11 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class GenerationStats:
-    """What one answer cost. Speeds are tokens per second of that phase, 0 when it took none."""
+    """What one answer cost. Speeds are tokens per second of that phase, 0 when it took none.
+
+    ``peak_memory_bytes`` is the most that MLX held, for all models; ``model_peak_bytes`` what this
+    model took of it, 0 when that cannot be told because others ran or were loaded beside it.
+    """
 
     prompt_tokens: int = 0
     reused_tokens: int = 0
@@ -57,6 +61,7 @@ class GenerationStats:
     prefill_per_s: float = 0.0
     decode_per_s: float = 0.0
     peak_memory_bytes: int = 0
+    model_peak_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,15 @@ class LoadedModel:
     is_batched: bool
     active_requests: int
     has_chat_template: bool
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """What models take of ``budget_bytes``: their weights by name, and all caches together."""
+
+    models: dict[str, int]
+    cache_bytes: int
+    budget_bytes: int
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,11 @@ class Lane:
         self._cache.max_bytes = max_bytes
         self._cache.trim_to(n_bytes=max_bytes)
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the prompts that are kept for reuse."""
+        return int(self._cache.nbytes)
+
     def step(self) -> None:
         """Do a bounded piece of work for everybody in this lane."""
         self._drop_cancelled()

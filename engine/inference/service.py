@@ -24,6 +24,7 @@ from engine.records import (
     GenerationStats,
     LoadedModel,
     Loading,
+    MemoryUse,
     Message,
     SamplingParams,
 )
@@ -44,7 +45,10 @@ class _LoadJob:
 
 
 class InferenceService:
-    """Loads models and answers conversations. Safe to call from any thread."""
+    """Loads models and answers conversations. Safe to call from any thread.
+
+    ``on_answered`` hears of every answer, on a thread of its own; it must not raise.
+    """
 
     def __init__(
         self,
@@ -52,9 +56,12 @@ class InferenceService:
         check_model: Callable[[str], CheckedModel],
         budget_bytes: Callable[[DeviceFacts], int],
         cache_dir: Path,
+        on_answered: Callable[[str, GenerationStats], None] = lambda *_: None,
     ) -> None:
         self._limits = limits
         self._check_model = check_model
+        self._on_answered = on_answered
+        self._budget_bytes = budget_bytes
         self._thread = InferenceThread(limits, budget_bytes, cache_dir)
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="pomona-prepare")
         self._lock = threading.Lock()
@@ -79,6 +86,22 @@ class InferenceService:
     def loaded(self) -> tuple[LoadedModel, ...]:
         """Models in memory, least recently used first."""
         return self._thread.loaded
+
+    def memory_use(self) -> MemoryUse:
+        """What models take of the memory; nothing while mlx is not there yet."""
+        facts = self.known_device_facts()
+        budget_bytes = self._budget_bytes(facts) if facts else 0
+        return self._thread.memory_use or MemoryUse({}, 0, budget_bytes)
+
+    @property
+    def idle_unload_s(self) -> float | None:
+        """After how long without a question a model leaves the memory; None is never."""
+        return self._thread.idle_unload_s
+
+    @idle_unload_s.setter
+    def idle_unload_s(self, value: float | None) -> None:
+        self._thread.idle_unload_s = value
+        self._thread.post(lambda: None)  # wakes it, so that it sees the change
 
     def loading(self) -> dict[str, Loading]:
         """Loads under way, by model."""
@@ -145,6 +168,7 @@ class InferenceService:
                 )
             self._open_requests += 1
         turn = Turn(model_id, messages, replace(params, system_prompt=""), self._on_request_closed)
+        turn.on_answered = self._note_answer
         loading = self.load(model_id, turn.mailbox)
         turn.ticket.on_cancel = _end_unless_loaded(turn.mailbox, loading)
         loading.add_done_callback(lambda done: self._submit_or_fail(turn, done))
@@ -180,6 +204,11 @@ class InferenceService:
             turn.fail(_closing())
         else:
             self._thread.post(lambda: self._thread.submit(turn))
+
+    def _note_answer(self, repo_id: str, stats: GenerationStats) -> None:
+        """Tell of an answer off the inference thread, which has no time for disks."""
+        with contextlib.suppress(RuntimeError):  # the pool is closed: the app ends
+            self._pool.submit(self._on_answered, repo_id, stats)
 
     def _forget_job(self, repo_id: str) -> None:
         with self._lock:

@@ -41,6 +41,8 @@ class Turn:
         self.output: list[int] = []
         self.tokens_since_insert = 0
         self.max_tokens = 0
+        self.own_peak_bytes: Callable[[], int] = lambda: 0
+        self.on_answered: Callable[[str, GenerationStats], None] = lambda *_: None
         self._reused_tokens = 0
         self._submitted_at = time.perf_counter()
         self._prefill_at = 0.0
@@ -101,7 +103,10 @@ class Turn:
         """Hand out what was held back, and the figures."""
         if self.prompt:
             self._emit(self._decoder.finish(is_stopped_by_model=reason == "stop"))
-        self.mailbox.put(Finished(reason, self._stats()))
+        stats = self._stats()
+        if self.output:
+            self.on_answered(self.model_id, stats)
+        self.mailbox.put(Finished(reason, stats))
 
     def finish_full(self) -> None:
         """End because no more tokens are allowed: by the setting, or by the context."""
@@ -137,4 +142,5 @@ class Turn:
             prefill_per_s=new_tokens / prefill_s if prefill_s > 0 else 0.0,
             decode_per_s=more_tokens / decode_s if decode_s > 0 and more_tokens else 0.0,
             peak_memory_bytes=self._peak_memory_bytes(),
+            model_peak_bytes=self.own_peak_bytes(),
         )

@@ -16,17 +16,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from engine.errors import EngineError, InsufficientMemory, InUse, LoadFailed
+from engine.errors import EngineError, InUse, LoadFailed
 from engine.inference.blas import open_fast_blas
 from engine.inference.mailbox import Mailbox
-from engine.records import CheckedModel, DeviceFacts, LoadedModel, Loading
+from engine.inference.peak import PeakMeter
+from engine.inference.residents import Residents
+from engine.records import CheckedModel, DeviceFacts, LoadedModel, Loading, MemoryUse
 from engine.settings import Limits
 
 logger = logging.getLogger(__name__)
 
 PREFILL_STEP_TOKENS = {"cpu": 128, "metal": 1024, "cuda": 1024}
-_MINIMUM_CONTEXT_TOKENS = 1024
-_UNKNOWN_CONTEXT_TOKENS = 4096
 
 
 @dataclass
@@ -44,12 +44,6 @@ class LoadRequest:
         return self.checked.repo_id
 
 
-@dataclass
-class _Resident:
-    lane: Any
-    memory_bytes: int
-
-
 class InferenceThread(threading.Thread):
     """Owns MLX from import to the end of the process. Others post commands and read snapshots."""
 
@@ -59,15 +53,18 @@ class InferenceThread(threading.Thread):
         super().__init__(name="pomona-inference", daemon=True)
         self.facts: Future[DeviceFacts] = Future()
         self.loaded: tuple[LoadedModel, ...] = ()
+        self.memory_use: MemoryUse | None = None
+        self.idle_unload_s: float | None = None
         self._limits = limits
         self._compute_budget_bytes = budget_bytes
         self._cache_dir = cache_dir
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._residents: dict[str, _Resident] = {}
+        self._residents = Residents(limits, self._budget_bytes)
         self._loads: list[tuple[LoadRequest, Iterator[Any]]] = []
         self._is_closing = False
         self._backend: ModuleType
         self._lanes: ModuleType
+        self._peaks: PeakMeter
 
     def post(self, command: Callable[[], None]) -> None:
         """Run ``command`` on the thread, between two steps."""
@@ -79,6 +76,8 @@ class InferenceThread(threading.Thread):
             has_fast_blas = open_fast_blas(self._cache_dir)
             self._backend = importlib.import_module("engine.inference.backend")
             self._lanes = importlib.import_module("engine.inference.lanes")
+            self._residents.start(self._backend)
+            self._peaks = PeakMeter(self._backend)
             self.facts.set_result(self._backend.device_facts(has_fast_blas))
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             logger.exception("mlx could not be started")
@@ -101,11 +100,28 @@ class InferenceThread(threading.Thread):
         self._is_closing = True
 
     def _take_commands(self) -> None:
-        is_idle = not self._loads and not any(r.lane.turns for r in self._residents.values())
+        is_idle = not self._loads and self._residents.is_idle()
+        try:
+            self._obey(self._commands.get(block=is_idle, timeout=self._nap_s()))
+        except queue.Empty:
+            if is_idle:  # the whole nap long nobody wanted anything
+                self._unload_idle()
+            return
         with contextlib.suppress(queue.Empty):
-            self._obey(self._commands.get(block=is_idle))
             while True:
                 self._obey(self._commands.get_nowait())
+
+    def _nap_s(self) -> float | None:
+        """Seconds until a model has been idle for too long; None for ever."""
+        idle_s = self.idle_unload_s
+        return None if idle_s is None else self._residents.next_idle_s(idle_s)
+
+    def _unload_idle(self) -> None:
+        idle_s = self.idle_unload_s
+        for repo_id in self._residents.idle_since(idle_s) if idle_s is not None else ():
+            logger.info("%s is unloaded: nobody used it", repo_id)
+            self._residents.free(repo_id)
+        self._publish()
 
     def _obey(self, command: Callable[[], None]) -> None:
         try:
@@ -121,39 +137,43 @@ class InferenceThread(threading.Thread):
             except Exception as error:
                 logger.exception("loading %s failed", load[0].repo_id)
                 self._end_load(load[0], _unexpected(error))
-        for repo_id, resident in list(self._residents.items()):
-            if not resident.lane.turns:
-                continue
-            try:
-                before = len(resident.lane.turns)
-                resident.lane.step()
-                if len(resident.lane.turns) != before:
-                    self._on_served(repo_id, resident)
-            except Exception as error:
-                logger.exception("the lane of %s failed", repo_id)
-                resident.lane.close(_unexpected(error))
-                resident.lane = self._new_lane(resident.lane.model)
-                self._publish()
+        for repo_id in self._residents.names():
+            if self._residents.is_busy(repo_id):
+                self._serve(repo_id)
 
-    def _on_served(self, repo_id: str, resident: _Resident) -> None:
-        """Move the model to the end of the line for being unloaded."""
-        if not resident.lane.turns:
-            self._residents[repo_id] = self._residents.pop(repo_id)
-            self._backend.mx.clear_cache()
-        self._publish()
+    def _serve(self, repo_id: str) -> None:
+        """One step for everybody whom this model answers."""
+        resident = self._residents[repo_id]
+        try:
+            before = len(resident.lane.turns)
+            resident.lane.step()
+            if len(resident.lane.turns) != before:
+                self._residents.mark_used(repo_id)
+                if not resident.lane.turns:
+                    self._backend.mx.clear_cache()
+                self._publish()
+        except Exception as error:
+            logger.exception("the lane of %s failed", repo_id)
+            resident.lane.close(_unexpected(error))
+            resident.lane = self._new_lane(resident.lane.model)
+            self._publish()
 
     def submit(self, turn: Any) -> None:
         """Command: put a request into its model's lane."""
-        resident = self._residents.get(turn.model_id)
-        if resident is None:
+        if turn.model_id not in self._residents:
             turn.fail(InUse("The model was unloaded in the meantime.", "Send the message again."))
             return
         if turn.is_cancelled:
             turn.finish("cancelled")
             return
+        lane = self._residents[turn.model_id].lane
+        if self._residents.names() == [turn.model_id] and not lane.turns and not self._loads:
+            self._peaks.begin(turn, lane.kept_bytes)
+        else:
+            self._peaks.spoil()
         try:
             with self._backend.foreign_errors(self._lanes.step_failed):
-                resident.lane.submit(turn)
+                lane.submit(turn)
         except EngineError as error:
             turn.fail(error)
         self._publish()
@@ -167,8 +187,12 @@ class InferenceThread(threading.Thread):
             self._end_load(request)
             return
         try:
-            error = self._make_room(request)
-            context_tokens = self._affordable_context(request)
+            self._peaks.spoil()
+            error = self._residents.make_room(request.checked, self._coming_bytes())
+            context_tokens = self._residents.affordable_context(
+                request.checked, self._coming_bytes()
+            )
+            self._publish()
         except Exception as unexpected:
             logger.exception("no room could be made for %s", request.repo_id)
             error = _unexpected(unexpected)
@@ -181,81 +205,22 @@ class InferenceThread(threading.Thread):
 
     def unload(self, repo_id: str, future: "Future[None]") -> None:
         """Command: free a model. Fails with InUse while it answers somebody."""
-        if self._is_busy(repo_id):
+        if self._residents.is_busy(repo_id):
             future.set_exception(
                 InUse("This model is answering right now.", "Stop its answers first.")
             )
             return
         if repo_id in self._residents:
-            self._free(repo_id)
+            self._residents.free(repo_id)
+            self._publish()
         future.set_result(None)
-
-    def _is_busy(self, repo_id: str) -> bool:
-        """Asks without leaving a reference in the caller, which would keep the model in memory."""
-        resident = self._residents.get(repo_id)
-        return resident is not None and bool(resident.lane.turns)
-
-    def _free(self, repo_id: str) -> None:
-        resident = self._residents.pop(repo_id)
-        resident.lane.close(InUse("The model was unloaded.", "Send the message again."))
-        del resident
-        self._backend.release_memory()
-        self._share_cache()
-        self._publish()
-
-    def _make_room(self, request: LoadRequest) -> EngineError | None:
-        """Unload idle models, least recently used first, until this one fits."""
-        estimate = request.checked.estimate
-        needed_bytes = estimate.base_bytes
-        if estimate.kv_cache:
-            longest = request.checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-            least_tokens = min(_MINIMUM_CONTEXT_TOKENS, longest)
-            needed_bytes += estimate.kv_cache.bytes_at(least_tokens)
-        budget_bytes = self._budget_bytes()
-        if needed_bytes <= budget_bytes:
-            if self._free_bytes() < needed_bytes:
-                self._drop_prompt_caches()
-            for repo_id in list(self._residents):
-                if self._free_bytes() >= needed_bytes:
-                    break
-                if not self._residents[repo_id].lane.turns:
-                    self._free(repo_id)
-            if self._free_bytes() >= needed_bytes:
-                return None
-        return InsufficientMemory(
-            f"This model needs {needed_bytes / 1e9:.1f} GB of memory; models may use"
-            f" {budget_bytes / 1e9:.1f} GB here, of which {self._free_bytes() / 1e9:.1f} GB are"
-            " free.",
-            "Choose a smaller model or a stronger quantisation.",
-            needed_bytes=needed_bytes,
-            budget_bytes=budget_bytes,
-        )
-
-    def _drop_prompt_caches(self) -> None:
-        """Kept prefixes are a convenience; a model somebody asked for comes first."""
-        for resident in self._residents.values():
-            resident.lane.limit_cache(0)
-        self._backend.release_memory()
-        self._share_cache()
 
     def _budget_bytes(self) -> int:
         return self._compute_budget_bytes(self.facts.result())
 
-    def _free_bytes(self) -> int:
-        """Budget less what is loaded and what the loads under way will take."""
-        coming = sum(request.checked.estimate.weights_bytes for request, _ in self._loads)
-        return max(0, self._budget_bytes() - int(self._backend.active_memory_bytes()) - int(coming))
-
-    def _affordable_context(self, request: LoadRequest) -> int:
-        """The model's context, or as much of it as the memory holds."""
-        longest = request.checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-        estimate = request.checked.estimate
-        if estimate.kv_cache is None:
-            return longest
-        affordable = estimate.kv_cache.tokens_within(
-            self._free_bytes() - estimate.base_bytes, longest
-        )
-        return min(longest, max(_MINIMUM_CONTEXT_TOKENS, affordable))
+    def _coming_bytes(self) -> int:
+        """What the loads under way will take."""
+        return sum(request.checked.estimate.weights_bytes for request, _ in self._loads)
 
     def _load_some(self, request: LoadRequest, steps: Iterator[Any]) -> None:
         try:
@@ -270,8 +235,7 @@ class InferenceThread(threading.Thread):
                 listener.put(request.progress)
             return
         lane = self._new_lane(result)
-        self._residents[request.repo_id] = _Resident(lane, request.progress.total_bytes)
-        self._share_cache()
+        self._residents.add(request.repo_id, lane, request.progress.total_bytes)
         self._end_load(request)
 
     def _end_load(self, request: LoadRequest, error: EngineError | None = None) -> None:
@@ -293,32 +257,16 @@ class InferenceThread(threading.Thread):
             model, step_tokens, self._limits.active_requests, self._limits.prompt_cache_sequences
         )
 
-    def _share_cache(self) -> None:
-        """Split the prompt cache's bytes evenly among the loaded models."""
-        for resident in self._residents.values():
-            resident.lane.limit_cache(self._limits.prompt_cache_bytes // len(self._residents))
-
     def _publish(self) -> None:
-        self.loaded = tuple(
-            LoadedModel(
-                repo_id=repo_id,
-                memory_bytes=resident.memory_bytes,
-                context_tokens=resident.lane.model.context_tokens,
-                is_batched=resident.lane.model.is_batchable,
-                active_requests=len(resident.lane.turns),
-                has_chat_template=resident.lane.model.has_chat_template,
-            )
-            for repo_id, resident in self._residents.items()
-        )
+        self.loaded = self._residents.snapshot()
+        self.memory_use = self._residents.memory_use()
 
     def _clean_up(self) -> None:
         """Free everything on this thread: streams left behind abort the interpreter at exit."""
         for request, _ in list(self._loads):
             self._end_load(request, _closed())
-        for resident in self._residents.values():
-            resident.lane.close(_closed())
-        self._residents.clear()
-        self._publish()
+        self._residents.close(_closed())
+        self.loaded, self.memory_use = (), None
         with contextlib.suppress(queue.Empty):
             while True:  # whoever asked too late hears of it too
                 self._obey(self._commands.get_nowait())
