@@ -117,8 +117,11 @@ ChatEvent = Queued | Loading | Prefill | TextDelta | ReasoningDelta | Finished
 class LocalModel:
     """A model on this computer, as its files describe it.
 
-    ``memory`` is taken at a usual chat's context, see ``engine.library.memory``. ``blockers``
-    say in plain sentences why it will not chat; ``problem`` what is wrong with the files.
+    ``memory`` is estimated at a usual chat's context, see ``engine.library.memory``;
+    ``corrected_memory`` is that estimate set right by ``measured_memory_bytes``, the peak of the
+    model alone at ``measured_context_tokens``, None before there is one. ``size_bytes`` is the
+    weights'. ``blockers`` say in plain sentences why it will not chat; ``problem`` what is wrong
+    with the files, and ``is_repairable`` whether a repair knows what they should be.
     ``suggested`` are the sampling settings of its generation_config.json, ours where it is silent.
     """
 
@@ -133,9 +136,16 @@ class LocalModel:
     memory: MemoryEstimate | None
     blockers: tuple[str, ...] = ()
     problem: str = ""
-    last_used_at: float | None = None
+    is_repairable: bool = False
     suggested: SamplingParams = field(default_factory=SamplingParams)
     has_suggestions: bool = False
+    downloaded_at: float | None = None
+    last_used_at: float | None = None
+    times_used: int = 0
+    decode_per_s: float | None = None
+    measured_memory_bytes: int | None = None
+    measured_context_tokens: int | None = None
+    corrected_memory: MemoryEstimate | None = None
 
     @property
     def is_damaged(self) -> bool:
