@@ -19,6 +19,7 @@ from engine.library.folder import describe_folder
 from engine.log import set_up_logging
 from engine.settings import GUIDE_ID
 from ui.app import build_app, launch_options
+from ui.edges import rest_between_polls
 
 DEFAULT_PORT = 7860
 EXIT_TIMEOUT_S = 4.0
@@ -140,6 +141,7 @@ def _serve(engine: Engine, default_model: str, host: str, port: int, open_browse
             "Everyone who can reach %s port %s can use this Pomona as you can.", host, port
         )
     demo = build_app(engine, default_model)
+    rest_between_polls(demo)
     demo.launch(
         server_name=host, server_port=port, prevent_thread_lock=True, **launch_options()
     )  # fmt: skip
