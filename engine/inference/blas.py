@@ -5,6 +5,10 @@ product of two large matrices. The loader takes a function from the first librar
 for all to see, so opening OpenBLAS first is enough. The system's is taken where there is one,
 otherwise that of the wheel ``scipy-openblas32``, whose functions are given their plain names in a
 copy. On Metal and CUDA nothing of this runs.
+
+OpenBLAS gives each thread an equal share of a product and lets the others spin until the last is
+done. Where another program holds one of the cores, that made answers ten times slower on a shared
+machine with two; one core is therefore left to the page and to everybody else.
 """
 
 import contextlib
@@ -52,9 +56,10 @@ def open_fast_blas(cache_dir: Path) -> bool:
         except OSError as error:
             logger.warning("the BLAS %s cannot be opened: %s", path.name, error)
             continue
+        threads = max(1, available_cores() - 1)
         for prefix in ("", _PREFIX):
             with contextlib.suppress(AttributeError):
-                getattr(library, f"{prefix}openblas_set_num_threads")(available_cores())
+                getattr(library, f"{prefix}openblas_set_num_threads")(threads)
         logger.info("matrix products by %s", path.name)
         return True
     logger.warning(
