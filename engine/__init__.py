@@ -1,6 +1,7 @@
 """Pomona's engine: finds, keeps and runs models. Knows nothing of the web page."""
 
 from engine.discover import Discover
+from engine.downloads import Downloads
 from engine.hub import HubClient
 from engine.inference import ChatTicket, InferenceService, supported_architectures
 from engine.library import Library
@@ -21,9 +22,11 @@ class Engine:
         self.settings = settings
         self.preferences = Preferences(settings.data_dir / "preferences.json")
         self.library = Library(settings, supported_architectures, self._known_budget_bytes)
+        client = HubClient()
         self.discover = Discover(
-            settings, HubClient(), supported_architectures, self._known_budget_bytes
+            settings, client, supported_architectures, self._known_budget_bytes
         )
+        self.downloads = Downloads(settings.models_dir, client, self.discover)
         self.inference = InferenceService(
             settings.limits, self.library.check, _budget_bytes, settings.cache_dir
         )
@@ -38,10 +41,15 @@ class Engine:
 
     @classmethod
     def open(cls, settings: Settings) -> "Engine":
-        """Make the folders and the services. Raises OSError when a folder cannot be made."""
+        """Make the folders and the services, and go on with downloads that were not over.
+
+        Raises OSError when a folder cannot be made.
+        """
         for folder in (settings.models_dir, settings.data_dir, settings.cache_dir):
             folder.mkdir(parents=True, exist_ok=True)
-        return cls(settings)
+        engine = cls(settings)
+        engine.downloads.open()
+        return engine
 
     def machine(self) -> MachineReport:
         """What this computer offers; waits for mlx. Raises LoadFailed where mlx cannot start."""
@@ -49,6 +57,7 @@ class Engine:
 
     def close(self) -> None:
         """End everything within a few seconds."""
+        self.downloads.close()
         self.inference.close()
         self.discover.close()
 

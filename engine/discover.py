@@ -22,6 +22,7 @@ from engine.hub import (
     rank_model,
     summary_from_hub,
 )
+from engine.hub.readiness import chat_readiness
 from engine.library import estimate_memory
 from engine.records import Fit, ModelSummary, RepoFile, SearchQuery
 from engine.settings import Settings
@@ -100,15 +101,25 @@ class Discover:
         RepoNotFound and Gated, and the other HubErrors for a model of which nothing is known.
         """
         try:
-            raw, revision, files = self._client.repo(repo_id)
+            return self._look(repo_id, is_strict=False)
         except (Offline, RateLimited, HubBroken) as error:
             known = self._catalogue.find(repo_id)
             if known is None:
                 raise
             config = self._bundled.configs.get(repo_id, {})
             return self._inspection(known, config, "", (), "", notice=error.text)
+
+    def examine(self, repo_id: str) -> Inspection:
+        """Look at one repo as it is on the Hub now, without its card, before it is downloaded.
+
+        Raises every HubError: also Gated, which other looks leave to whoever reads the files.
+        """
+        return self._look(repo_id, is_strict=True)
+
+    def _look(self, repo_id: str, *, is_strict: bool) -> Inspection:
+        raw, revision, files = self._client.repo(repo_id)
         summary = summary_from_hub(raw) or ModelSummary(repo_id)
-        config = self._config(summary, revision, files)
+        config = self._config(summary, revision, files, is_strict)
         if isinstance(config.get("model_type"), str):
             summary = replace(summary, architecture=config["model_type"])
         summary = replace(
@@ -116,8 +127,12 @@ class Discover:
             files=tuple(file.path for file in files),
             weights_bytes=_weights_bytes(files) or summary.weights_bytes,
         )
-        readme = self._readme(summary, revision, files)
-        return self._inspection(summary, config, revision, files, readme)
+        readme = "" if is_strict else self._readme(summary, revision, files)
+        found = self._inspection(summary, config, revision, files, readme)
+        if not is_strict:
+            return found
+        readiness = chat_readiness(summary, self._architectures(), has_access=True)
+        return replace(found, ranked=replace(found.ranked, readiness=readiness))
 
     def _inspection(
         self,
@@ -178,9 +193,12 @@ class Discover:
         return list(found.values())
 
     def _config(
-        self, summary: ModelSummary, revision: str, files: tuple[RepoFile, ...]
+        self, summary: ModelSummary, revision: str, files: tuple[RepoFile, ...], is_strict: bool
     ) -> Mapping[str, Any]:
-        """The repo's config.json; empty when it has none or it cannot be had."""
+        """The repo's config.json; empty when it has none or it cannot be had.
+
+        Raises HubErrors when ``is_strict``.
+        """
         if not any(file.path == "config.json" for file in files):
             return {}
         try:
@@ -188,7 +206,9 @@ class Discover:
                 summary.repo_id, revision, "config.json", MAX_CONFIG_BYTES
             )
             config = json.loads(text)
-        except (HubError, ValueError, RecursionError):
+        except (HubError, ValueError, RecursionError) as error:
+            if is_strict and isinstance(error, HubError):
+                raise
             return self._bundled.configs.get(summary.repo_id, {})
         return config if isinstance(config, dict) else {}
 

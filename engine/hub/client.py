@@ -53,6 +53,23 @@ class HubClient:
         """Close the connections; later requests raise HubError."""
         self._session.close()
 
+    @property
+    def endpoint(self) -> str:
+        """The Hub's address, without a slash at its end."""
+        return self._session.endpoint
+
+    def headers(self) -> dict[str, str]:
+        """Who we are, and the login, for the endpoint's own server alone.
+
+        Raises Offline in offline mode, and HubError for a login that cannot be read.
+        """
+        return self._session.headers()
+
+    def file_url(self, repo_id: str, revision: str, path: str) -> str:
+        """Where a file of a repo is, or is redirected from. Raises RepoNotFound for bad names."""
+        self._about(repo_id, revision, path or "/")
+        return f"{self.endpoint}/{repo_id}/resolve/{_quoted(revision)}/{quote(path)}"
+
     def list_models(
         self,
         *,
@@ -111,6 +128,12 @@ class HubClient:
                 raise failures.broken(f"lists too many files in {repo_id}")
         return facts, commit, tuple(files.values())
 
+    def newest_commit(self, repo_id: str, *, cancel: Cancel = never) -> str:
+        """The commit that a model is at now, 40 hex digits."""
+        about = self._about(repo_id, "main")
+        question = Question(f"/api/models/{repo_id}", "expand=sha", about, cancel)
+        return model_entry(decode_json(self._session.get(question)))[1]
+
     def read_text(
         self,
         repo_id: str,
@@ -127,7 +150,7 @@ class HubClient:
         Bytes that are not UTF-8 become replacement characters.
         """
         about = self._about(repo_id, revision, path or "/")
-        url = f"/{repo_id}/resolve/{_quoted(revision)}/{quote(path)}"
+        url = self.file_url(repo_id, revision, path).removeprefix(self.endpoint)
         question = Question(url, "", about, cancel, on_wait, max_bytes, truncate)
         return decode_text(self._session.get(question))
 

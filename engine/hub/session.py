@@ -159,8 +159,7 @@ class HubSession:
 
     def get(self, question: Question) -> Answer:
         """The answer, at once or after a few tries. Raises as HubClient says."""
-        if self._is_switched_on("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-            raise failures.offline_mode()
+        self._check_online()
         for failed_tries in range(1, self._patience.tries):
             if question.cancel():
                 raise Cancelled()
@@ -218,15 +217,24 @@ class HubSession:
                 )
             return self._http
 
-    def _headers(self, question: Question) -> dict[str, str]:
-        """Who we are, and the login; httpx2 drops it where a redirect leaves the server."""
+    def headers(self) -> dict[str, str]:
+        """Who we are, and the login. Raises Offline in offline mode, HubError for a bad login."""
+        self._check_online()
         headers = {"user-agent": f"pomona; hf_hub/{hub_version}"}
-        if question.about.file:
-            headers["accept-encoding"] = "identity"  # a small file must not unpack to a large one
         token = self._token()
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise failures.login_unreadable()
         return headers | ({"authorization": f"Bearer {token}"} if token else {})
+
+    def _headers(self, question: Question) -> dict[str, str]:
+        """httpx2 drops the login where a redirect leaves the server."""
+        if question.about.file:  # a small file must not unpack to a large one
+            return self.headers() | {"accept-encoding": "identity"}
+        return self.headers()
+
+    def _check_online(self) -> None:
+        if self._is_switched_on("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+            raise failures.offline_mode()
 
     def _token(self) -> str | None:
         """The access token, read anew each time: a login needs no restart."""

@@ -1,0 +1,81 @@
+"""The last step of a download: a whole model takes its place by one rename.
+
+A model that is there already is moved into the job's ``old`` folder first, under the name of where
+it belongs, so that whoever finds it there after a crash knows where to put it back. At any moment
+the old model or the new one can be found, never neither.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from engine.errors import DownloadError
+from engine.library.jobs import FILES_NAME, OLD_NAME
+
+_TRIES = 3
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+
+
+def check_target(target: Path) -> None:
+    """Make sure that nothing of ours would be written through a link. Raises DownloadError."""
+    for path, what in ((target.parent, "folder of its owner"), (target, "folder of this model")):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISDIR(mode):
+            kind = "a link" if stat.S_ISLNK(mode) else "a file"
+            raise DownloadError(
+                f"In the models folder, the {what} is {kind}.",
+                "Pomona writes into plain folders only; move it away and try again.",
+            )
+
+
+def place_model(job_folder: Path, target: Path) -> None:
+    """Put ``<job_folder>/files`` at ``target``, and what was there into ``<job_folder>/old``.
+
+    Raises DownloadError where a link is in the way, and OSError.
+    """
+    target.parent.mkdir(exist_ok=True)
+    for tries_left in reversed(range(_TRIES)):
+        check_target(target)
+        if os.path.lexists(target):
+            os.rename(target, _free_place(job_folder, target))
+        try:
+            os.rename(job_folder / FILES_NAME, target)
+            break
+        except OSError as error:  # somebody else has just put something there
+            if error.errno not in _TAKEN or not tries_left:
+                put_back_old(job_folder, target.parent.parent)
+                raise
+    sync_folder(target.parent)
+    sync_folder(target.parent.parent)
+
+
+def put_back_old(job_folder: Path, models_dir: Path) -> None:
+    """Undo half a replacement: a model set aside returns to its place if that is empty."""
+    for old in sorted((job_folder / OLD_NAME).glob("*/*/*")):
+        target = models_dir / old.parent.name / old.name
+        if not os.path.lexists(target) and not target.parent.is_symlink():
+            target.parent.mkdir(exist_ok=True)
+            os.rename(old, target)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut. Raises OSError."""
+    folder_fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+def _free_place(job_folder: Path, target: Path) -> Path:
+    """``old/<n>/<org>/<name>``, the first n that is free."""
+    number = 1
+    while os.path.lexists(job_folder / OLD_NAME / str(number)):
+        number += 1
+    place = job_folder / OLD_NAME / str(number) / target.parent.name / target.name
+    place.parent.mkdir(parents=True)
+    return place
