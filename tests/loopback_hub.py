@@ -9,8 +9,9 @@
         assert hub.requests[0].path == "/api/models"
 
 Weights (``*.safetensors``, ``*.gguf``, ``*.bin``) are stored as LFS and served by a second server,
-as a CDN does; other files come from /api/resolve-cache. Both know ranges. What it does not know:
-Xet, commits, and anything that writes.
+as a CDN does; other files come from /api/resolve-cache. Both know ranges and If-Range. What it
+does not know: Xet, commits, and anything that writes. Large files may be memoryviews: they are
+hashed once, and sent without a copy.
 """
 
 import base64
@@ -24,6 +25,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from tests.loopback_server import Fault, Recorded, Reply, Server
 
+Content = bytes | memoryview
 LFS_SUFFIXES = (".safetensors", ".gguf", ".bin")
 PAGE_SIZE = 100
 EXPANDABLE = frozenset(
@@ -47,7 +49,7 @@ class HubModel:
 
     repo_id: str
     facts: dict[str, Any]
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    commits: dict[str, dict[str, Content]] = field(default_factory=dict)
     granted: tuple[str, ...] = ()
 
     @property
@@ -94,7 +96,7 @@ class LoopbackHub:
         return self._cdn.url
 
     def add_model(
-        self, repo_id: str, files: Mapping[str, bytes] = {}, *, granted: tuple[str, ...] = (),
+        self, repo_id: str, files: Mapping[str, Content] = {}, *, granted: tuple[str, ...] = (),
         **facts: Any,
     ) -> str:  # fmt: skip
         """Add a model, or a commit to one; returns the commit. ``facts`` have the Hub's names.
@@ -106,7 +108,7 @@ class LoopbackHub:
         model = self.models.setdefault(repo_id, HubModel(repo_id, usual))
         model.facts |= facts
         model.granted += granted
-        content = b"".join(name.encode() + body for name, body in sorted(files.items()))
+        content = b"".join(n.encode() + sha256(files[n]).encode() for n in sorted(files))
         commit = hashlib.sha1(repo_id.encode() + bytes([len(model.commits)]) + content).hexdigest()
         model.commits[commit] = dict(files)
         return commit
@@ -137,6 +139,9 @@ class LoopbackHub:
         with self._lock:
             for fault in self._faults:
                 if path.startswith(fault.path) and fault.times != 0:
+                    if fault.skip > 0:
+                        fault.skip -= 1
+                        continue
                     fault.times = None if fault.times is None else fault.times - 1
                     return fault
         return None
@@ -253,11 +258,11 @@ class LoopbackHub:
             target = f"/api/resolve-cache/models/{repo_id}/{commit}/{quote(path, safe='')}"
             headers = {"location": target, "x-repo-commit": commit, "etag": f'"{git_oid(body)}"'}
             return Reply(307, f"Temporary Redirect. Redirecting to {target}".encode(), headers)
-        sha256 = hashlib.sha256(body).hexdigest()
+        etag = f'"{sha256(body)}"'
         return Reply(302, b"Found", {
             "location": f"{self.cdn_url}/{repo_id}/{commit}/{quote(path)}?Signature=loopback",
             "x-repo-commit": commit, "x-linked-size": str(len(body)),
-            "x-linked-etag": f'"{sha256}"', "etag": f'"{sha256}"', "accept-ranges": "bytes",
+            "x-linked-etag": etag, "etag": etag, "accept-ranges": "bytes",
         })  # fmt: skip
 
     def _small_file(self, repo_id: str, commit: str, path: str) -> Reply:
@@ -273,7 +278,7 @@ class LoopbackHub:
         body = self.models[f"{owner}/{name}"].commits[commit]["/".join(path)]
         # A CDN's ETag is not the file's SHA-256.
         headers = {"content-type": "application/octet-stream",
-                   "etag": f'"{hashlib.sha256(b"xet" + body).hexdigest()}"'}  # fmt: skip
+                   "etag": f'"{xet_hash(body)}"'}  # fmt: skip
         return Reply(200, body, headers, is_ranged=True)
 
     def _is_bad_token(self, request: Recorded) -> bool:
@@ -288,9 +293,27 @@ def error(status: int, message: str, code: str = "") -> Reply:
     return Reply(status, json.dumps({"error": message}).encode(), headers)
 
 
-def git_oid(body: bytes) -> str:
+_known_sha256: dict[int, tuple[Content, str]] = {}
+
+
+def sha256(body: Content) -> str:
+    """A file's SHA-256, worked out once for each body."""
+    known = _known_sha256.get(id(body))
+    if known is None:
+        known = _known_sha256[id(body)] = body, hashlib.sha256(body).hexdigest()
+    return known[1]
+
+
+def xet_hash(body: Content) -> str:
+    """Another name for the same content, as the Hub's storage has them."""
+    return hashlib.sha256(b"xet" + sha256(body).encode()).hexdigest()
+
+
+def git_oid(body: Content) -> str:
     """A blob's name in git."""
-    return hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()
+    blob = hashlib.sha1(b"blob %d\0" % len(body))
+    blob.update(body)
+    return blob.hexdigest()
 
 
 def _commit(model: HubModel, revision: str) -> str | None:
@@ -303,13 +326,13 @@ def _cursor_offset(query: Mapping[str, list[str]]) -> int:
     return int(base64.urlsafe_b64decode(query["cursor"][0])) if "cursor" in query else 0
 
 
-def _tree_entry(path: str, body: bytes) -> dict[str, Any]:
+def _tree_entry(path: str, body: Content) -> dict[str, Any]:
     if not path.endswith(LFS_SUFFIXES):
         return {"type": "file", "oid": git_oid(body), "size": len(body), "path": path}
-    sha256 = hashlib.sha256(body).hexdigest()
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(body)}\n"
+    oid = sha256(body)
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(body)}\n"
     return {
         "type": "file", "oid": git_oid(pointer.encode()), "size": len(body), "path": path,
-        "lfs": {"oid": sha256, "size": len(body), "pointerSize": len(pointer)},
-        "xetHash": hashlib.sha256(b"xet" + body).hexdigest(),
+        "lfs": {"oid": oid, "size": len(body), "pointerSize": len(pointer)},
+        "xetHash": xet_hash(body),
     }  # fmt: skip

@@ -5,7 +5,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,7 +37,7 @@ class Reply:
     """What to answer; ``is_ranged`` bodies are cut to the Range that was asked for."""
 
     status: int
-    body: bytes = b""
+    body: bytes | memoryview = b""
     headers: dict[str, str] = field(default_factory=dict)
     is_ranged: bool = False
 
@@ -46,21 +46,36 @@ class Reply:
 class Fault:
     """A wrong answer to paths that begin with ``path``, for the next ``times``, None for ever.
 
-    ``status``, ``body`` and ``headers`` replace those of the true answer where they are given.
+    The first ``skip`` requests are answered rightly. ``status``, ``body`` and ``headers`` replace
+    those of the true answer where they are given, ``last_headers`` also what a range made of them.
+    With ``ignores_range`` all of a body is sent, ``extra`` comes behind it and without a length.
     ``delay_s`` passes before anything is sent. The connection is reset after ``reset_after_bytes``
-    of the body, which -1 makes before the status line. ``drip_s`` passes between pieces of
-    ``drip_bytes``.
+    of the body, which -1 makes before the status line; it is closed as if all were well after
+    ``close_after_bytes``, and says nothing more after ``stall_after_bytes``. ``drip_s`` passes
+    between pieces of ``drip_bytes``.
     """
 
     path: str
     times: int | None = 1
+    skip: int = 0
     status: int | None = None
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    last_headers: dict[str, str] = field(default_factory=dict)
+    ignores_range: bool = False
+    extra: bytes = b""
     delay_s: float = 0.0
     reset_after_bytes: int | None = None
+    close_after_bytes: int | None = None
+    stall_after_bytes: int | None = None
     drip_s: float = 0.0
     drip_bytes: int = 1024
+
+    @property
+    def breaks_after_bytes(self) -> int | None:
+        """How much of the body is sent before it goes wrong."""
+        cuts = (self.reset_after_bytes, self.close_after_bytes, self.stall_after_bytes)
+        return next((cut for cut in cuts if cut is not None), None)
 
 
 class Server:
@@ -141,30 +156,47 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.reset_after_bytes == -1:
             return self._reset()
         reply = _spoiled(owner, request, fault)
-        if reply.is_ranged:
+        if reply.is_ranged and not fault.ignores_range and _is_this_version(reply, headers):
             reply = _cut_to_range(reply, headers.get("range", ""))
+        reply.headers |= fault.last_headers
         self._send(reply, fault)
 
     do_HEAD = do_GET
 
     def _send(self, reply: Reply, fault: Fault) -> None:
         self.send_response(reply.status)
-        length = {"Content-Length": str(len(reply.body))}
+        length = {"content-length": str(len(reply.body))}
+        if fault.extra:
+            length, self.close_connection = {"connection": "close"}, True
         for name, value in {**length, **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":
             return
-        body = reply.body
-        if fault.reset_after_bytes is not None:
-            body = body[: fault.reset_after_bytes]
+        body = memoryview(reply.body)[: fault.breaks_after_bytes]
         step = fault.drip_bytes if fault.drip_s else _CHUNK_BYTES
         for start in range(0, len(body), step):
             self.wfile.write(body[start : start + step])
-            if self.server.owner.is_stopped.wait(fault.drip_s):
+            if fault.drip_s and self.server.owner.is_stopped.wait(fault.drip_s):
                 return
+        self.wfile.write(fault.extra)
         if fault.reset_after_bytes is not None:
             self._reset()
+        elif fault.stall_after_bytes is not None:
+            self._stall()
+        elif fault.close_after_bytes is not None:
+            self.close_connection = True
+
+    def _stall(self) -> None:
+        """Say nothing more until the other side hangs up, or the server stops."""
+        self.close_connection = True
+        self.connection.settimeout(0.05)
+        while not self.server.owner.is_stopped.is_set():
+            try:
+                if not self.connection.recv(1024):
+                    return
+            except TimeoutError:
+                continue
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -183,6 +215,11 @@ def _spoiled(owner: Server, request: Recorded, fault: Fault) -> Reply:
     if fault.body is not None:
         reply.body = fault.body
     return reply
+
+
+def _is_this_version(reply: Reply, asked: Mapping[str, str]) -> bool:
+    """Whether the asker has no other version already; if it has, it gets all of this one."""
+    return asked.get("if-range", reply.headers.get("etag")) == reply.headers.get("etag")
 
 
 def _cut_to_range(reply: Reply, asked: str) -> Reply:
