@@ -8,6 +8,7 @@ hangs on a config that promises a hundred thousand layers.
 import json
 import os
 import re
+import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,11 @@ class FolderFacts:
 def read_json(path: Path) -> Any:
     """JSON of one small file; raises Damaged when it is missing, huge, too deep or not JSON."""
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
+        facts = path.stat()
+        if facts.st_size > MAX_JSON_BYTES:
             raise Damaged(f"{path.name} is far too large.", _AGAIN)
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would never end
+            raise Damaged(f"{path.name} is not a file.", _AGAIN)
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Damaged(f"{path.name} is missing.", _AGAIN) from error
@@ -55,9 +59,10 @@ def read_json(path: Path) -> Any:
         raise Damaged(f"{path.name} is not valid JSON.", _AGAIN) from error
 
 
-def describe_folder(path: Path) -> FolderFacts:
+def describe_folder(path: Path, *, is_counted: bool = False) -> FolderFacts:
     """Facts of a model folder, from its small files and the sizes of its weights.
 
+    ``is_counted`` says that no file is missing, and the index, often the largest text, stays shut.
     Raises NotInstalled when it is no model folder, Damaged when something is missing or broken.
     """
     if not os.path.isfile(path / "config.json"):
@@ -71,7 +76,7 @@ def describe_folder(path: Path) -> FolderFacts:
     if not isinstance(config.get("model_type"), str):
         raise Damaged("config.json does not say which model type it is.", _AGAIN)
     tokenizer_config = _optional_object(path / "tokenizer_config.json")
-    weight_files = _weight_files(path)
+    weight_files = _weight_files(path, is_counted)
     return FolderFacts(
         path=path,
         config=config,
@@ -167,11 +172,13 @@ def _optional_object(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _weight_files(path: Path) -> tuple[Path, ...]:
+def _weight_files(path: Path, is_counted: bool) -> tuple[Path, ...]:
     """The weight files that mlx-lm would load, once it is sure that all of them are there."""
     files = tuple(sorted(path.glob("model*.safetensors")))
     if not files:
         raise Damaged("There are no weights: no model*.safetensors.", _AGAIN)
+    if is_counted:
+        return files
     present = {file.name for file in files}
     wanted: set[str] = set()
     index = path / "model.safetensors.index.json"

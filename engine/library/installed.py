@@ -4,163 +4,209 @@ Models of other programs (the Hugging Face cache, LM Studio) are listed and used
 here ever writes to their folders.
 """
 
-import os
-import re
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from engine.errors import EngineError, NotInstalled
-from engine.library.folder import (
-    blockers_of,
-    check_folder,
-    describe_folder,
-    suggested_sampling,
-)
+from engine.errors import Damaged, InUse, ModelError, NotInstalled
+from engine.library.condition import REPAIR_HINT, find_problem
+from engine.library.delete import clean_trash, execute_delete, plan_delete
+from engine.library.descriptions import Description, Descriptions
+from engine.library.folder import check_folder
+from engine.library.hub_blobs import find_blob
+from engine.library.measured import corrected_memory, load_estimate
 from engine.library.memory import context_tokens, estimate_memory
-from engine.records import CheckedModel, LocalModel, Source
-from engine.settings import GUIDE_DIR, GUIDE_ID, Settings
+from engine.library.metadata import Metadata, read_metadata
+from engine.library.sources import (
+    PROGRAMS,
+    Place,
+    find_place,
+    format_place,
+    is_repo_id,
+    iter_places,
+)
+from engine.library.usage import Usage
+from engine.library.usage_store import UsageStore, Use
+from engine.library.verify import wrong_paths
+from engine.patience import never
+from engine.records import CheckedModel, DeletePlan, GenerationStats, LocalModel, RepoFile
+from engine.settings import Settings
 
-_CACHE_NAME = re.compile(r"^models--([^/]+?)--(.+)$")
+
+def never_in_use(_repo_id: str) -> str | None:
+    """Says of every model that nobody uses it."""
+    return None
 
 
 class Library:
-    """Lists and finds installed models. Safe to call from any thread."""
+    """Lists, finds, checks and deletes installed models. Safe to call from any thread.
+
+    ``is_in_use`` gives the sentence why a model must not be deleted now, None when it may.
+    """
 
     def __init__(
         self,
         settings: Settings,
         architectures: Callable[[], Collection[str]],
         budget_bytes: Callable[[], int | None],
+        is_in_use: Callable[[str], str | None] = never_in_use,
     ) -> None:
         self._settings = settings
         self._architectures = architectures
         self._budget_bytes = budget_bytes
-        self._last_used: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self._is_in_use = is_in_use
+        self._descriptions = Descriptions()
+        self._usage = UsageStore(settings.data_dir, self._locate)
+        self._deleting = threading.Lock()
 
     def list(self) -> list[LocalModel]:
         """Every model found, the Guide first; of two with one name, the first source wins."""
-        models: dict[str, LocalModel] = {}
-        for repo_id, source, path, revision in self._places():
-            if len(models) >= self._settings.limits.scan_models:
+        places: dict[str, Place] = {}
+        for place in iter_places(self._settings):
+            if len(places) >= self._settings.limits.scan_models:
                 break
-            if repo_id not in models:
-                models[repo_id] = self._describe(repo_id, source, path, revision)
-        return list(models.values())
+            places.setdefault(place.repo_id, place)
+        models = [self._model(place) for place in places.values()]
+        self._descriptions.keep_only({place.path for place in places.values()})
+        return models
 
     def names(self) -> set[str]:
         """Names of the models found, without reading what is in their folders."""
-        return {repo_id for repo_id, *_ in self._places()}
+        return {place.repo_id for place in iter_places(self._settings)}
 
     def find(self, repo_id: str) -> LocalModel:
         """One model by name. Raises NotInstalled."""
-        for found, source, path, revision in self._places():
-            if found == repo_id:
-                return self._describe(repo_id, source, path, revision)
-        raise NotInstalled(
-            f"There is no model “{repo_id[:96]}” on this computer.",
-            "Choose one from the list, or download it in Discover.",
-        )
+        return self._model(self._place(repo_id))
 
     def check(self, repo_id: str) -> CheckedModel:
-        """A model fit to be loaded. Raises NotInstalled, Damaged and Unsupported."""
-        model = self.find(repo_id)
-        facts = check_folder(model.path, self._architectures())
+        """A model fit to be loaded. Raises NotInstalled, Damaged and Unsupported.
+
+        Nothing remembered counts here: the files are looked at as they are now.
+        """
+        place = self._place(repo_id)
+        metadata = read_metadata(place.path)
+        if metadata and (problem := find_problem(place.path, metadata)):
+            raise Damaged(problem, REPAIR_HINT)
+        try:
+            facts = check_folder(place.path, self._architectures())
+        except Damaged as error:
+            raise (Damaged(error.message, REPAIR_HINT) if metadata else error) from error
+        budget_bytes = self._budget_bytes()
+        estimate = estimate_memory(facts.config, facts.weights_bytes, budget_bytes)
+        beside = metadata.usage if metadata else None
+        usage = self._usage.usage_of(place, beside, facts.weights_bytes)
+        corrected = corrected_memory(facts.config, facts.weights_bytes, budget_bytes, usage)
         return CheckedModel(
             repo_id=repo_id,
-            path=model.path,
-            estimate=estimate_memory(facts.config, facts.weights_bytes, self._budget_bytes()),
+            path=place.path,
+            estimate=load_estimate(estimate, corrected, usage),
             context_tokens=context_tokens(facts.config),
             template=facts.template,
         )
 
+    def verify(self, repo_id: str, stop: Callable[[], bool] = never) -> tuple[str, ...]:
+        """Paths whose content is not what was downloaded, () when whole; reads every byte.
+
+        Raises NotInstalled, ModelError where nothing says what the files should be, and Cancelled
+        once ``stop`` says so.
+        """
+        place = self._place(repo_id)
+        metadata = self._downloaded(place)
+        return wrong_paths(place.path, metadata, stop)
+
+    def plan_delete(self, repo_id: str) -> DeletePlan:
+        """What deleting a model would free; an empty plan when it is not there.
+
+        Raises ModelError for a model that is not Pomona's to delete, InUse while it is in use.
+        """
+        place = self._deletable(repo_id)
+        if place is None:
+            return DeletePlan(repo_id, None, (), 0)
+        return plan_delete(self._settings.models_dir, repo_id)
+
+    def delete(self, repo_id: str) -> DeletePlan:
+        """Delete a model; returns what was deleted. Raises as plan_delete does."""
+        with self._deleting:
+            place = self._deletable(repo_id)
+            if place is None:
+                return DeletePlan(repo_id, None, (), 0)
+            deleted = execute_delete(self._settings.models_dir, repo_id)
+            self._usage.forget(place)
+            return deleted
+
+    def clean_trash(self) -> None:
+        """Remove what deletes that were killed have left; may take a while."""
+        clean_trash(self._settings.models_dir)
+
+    def cached_file(self, file: RepoFile) -> Path | None:
+        """A file of the Hugging Face cache that goes by the same hash and has the same size."""
+        limit = self._settings.limits.scan_models
+        return find_blob(self._settings.hf_cache_dir, file, limit)
+
+    def record_use(self, repo_id: str, now_at: float, stats: GenerationStats | None = None) -> None:
+        """Note an answer of this model; never waits for the disk and never fails."""
+        self._usage.record(Use(repo_id, now_at, stats))
+
     def mark_used(self, repo_id: str, now_at: float) -> None:
-        """Note that somebody talked to this model."""
-        with self._lock:
-            self._last_used[repo_id] = now_at
+        """Note an answer of which no figures are known."""
+        self.record_use(repo_id, now_at)
 
-    def _places(self) -> Iterator[tuple[str, Source, Path, str | None]]:
-        yield GUIDE_ID, "built-in", GUIDE_DIR, None
-        for path in self._settings.extra_models:
-            yield path.name, "path", path, None
-        for name, path in _org_folders(self._settings.models_dir):
-            yield name, "pomona", path, None
-        yield from _hf_cache_models(self._settings.hf_cache_dir)
-        for folder in self._settings.lmstudio_dirs:
-            for name, path in _org_folders(folder):
-                yield name, "lmstudio", path, None
+    def close(self) -> None:
+        """Write what was noted of uses."""
+        self._usage.close()
 
-    def _describe(
-        self, repo_id: str, source: Source, path: Path, revision: str | None
-    ) -> LocalModel:
-        with self._lock:
-            last_used_at = self._last_used.get(repo_id)
-        try:
-            facts = describe_folder(path)
-        except EngineError as error:
-            return LocalModel(
-                repo_id, source, path, revision, 0, "unknown", "unknown", 0, None,
-                problem=error.message, last_used_at=last_used_at,
-            )  # fmt: skip
-        suggested, has_suggestions = suggested_sampling(path)
-        return LocalModel(
-            repo_id=repo_id,
-            source=source,
-            path=path,
-            revision=revision,
-            size_bytes=facts.weights_bytes,
-            architecture=facts.architecture,
-            quantization=facts.quantization,
-            context_tokens=context_tokens(facts.config),
-            memory=estimate_memory(facts.config, facts.weights_bytes, self._budget_bytes()),
-            blockers=blockers_of(facts, self._architectures()),
-            last_used_at=last_used_at,
-            suggested=suggested,
-            has_suggestions=has_suggestions,
-        )
+    def _place(self, repo_id: str) -> Place:
+        place = find_place(self._settings, repo_id)
+        if place is None:
+            raise NotInstalled(
+                f"There is no model “{repo_id[:96]}” on this computer.",
+                "Choose one from the list, or download it in Discover.",
+            )
+        return place
 
+    def _model(self, place: Place) -> LocalModel:
+        description = self._descriptions.describe(place)
+        usage = self._usage.usage_of(place, _usage_beside(description), None)
+        return description.model_for(self._architectures(), self._budget_bytes(), usage)
 
-def _folders(path: Path) -> list[Path]:
-    try:
-        return sorted(
-            entry for entry in path.iterdir() if _is_shown(entry.name) and os.path.isdir(entry)
-        )
-    except OSError:
-        return []
+    def _locate(self, repo_id: str) -> tuple[Place, int | None] | None:
+        place = find_place(self._settings, repo_id)
+        if place is None:
+            return None
+        facts = self._descriptions.describe(place).facts
+        return place, facts.weights_bytes if facts else None
 
+    def _downloaded(self, place: Place) -> Metadata:
+        metadata = read_metadata(place.path)
+        if metadata is None:
+            raise ModelError(
+                f"Pomona did not download “{place.repo_id[:96]}”, so it does not know what its"
+                " files should be.",
+                "Download it in Discover to have one that can be checked.",
+            )
+        return metadata
 
-def _is_shown(name: str) -> bool:
-    """Hidden folders are downloads under way; a name that is not UTF-8 cannot be shown or sent."""
-    return not name.startswith(".") and name.isprintable()
-
-
-def _org_folders(root: Path) -> Iterator[tuple[str, Path]]:
-    """``<org>/<name>`` folders that hold a config."""
-    for org in _folders(root):
-        for folder in _folders(org):
-            if os.path.isfile(folder / "config.json"):
-                yield f"{org.name}/{folder.name}", folder
+    def _deletable(self, repo_id: str) -> Place | None:
+        """Where a model is that may be deleted, None when there is none by this name."""
+        place = find_place(self._settings, repo_id)
+        if place is None:
+            if not is_repo_id(repo_id):
+                raise NotInstalled(
+                    f"“{repo_id[:96]}” is not the name of a model.", "Choose one from the list."
+                )
+            return None
+        if place.source != "pomona":
+            raise ModelError(
+                f"“{repo_id}” is in {format_place(place)}, and Pomona deletes only what it"
+                " keeps in its own models folder.",
+                f"Delete it with {PROGRAMS[place.source]}."
+                if place.source in ("huggingface", "lmstudio")
+                else "It can stay where it is.",
+            )
+        if reason := self._is_in_use(repo_id):
+            raise InUse(reason, "Wait until that is over, or end it, then delete.")
+        return place
 
 
-def _hf_cache_models(root: Path) -> Iterator[tuple[str, Source, Path, str | None]]:
-    """MLX-loadable snapshots of the Hub's cache, the one that ``refs/main`` names where it can.
-
-    That one may hold a config alone, when somebody only looked at a newer revision.
-    """
-    for repo in _folders(root):
-        match = _CACHE_NAME.match(repo.name)
-        if match is None:
-            continue
-        try:
-            revision = (repo / "refs" / "main").read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            revision = ""
-        snapshots = _folders(repo / "snapshots")
-        snapshots.sort(key=lambda snapshot: snapshot.name == revision)
-        for snapshot in reversed(snapshots):
-            if os.path.isfile(snapshot / "config.json") and any(
-                snapshot.glob("model*.safetensors")
-            ):
-                yield f"{match[1]}/{match[2]}", "huggingface", snapshot, snapshot.name
-                break
+def _usage_beside(description: Description) -> Usage | None:
+    return description.metadata.usage if description.metadata else None

@@ -78,7 +78,9 @@ def layer_caches(config: Config) -> tuple[LayerCache, ...] | None:
     for kind in architecture.kinds(text, layers)[: _own_layers(text, layers)]:
         if kind == "none":
             continue
-        cache = found.setdefault(kind, architecture.layer(text, kind))
+        if kind not in found:
+            found[kind] = architecture.layer(text, kind)
+        cache = found[kind]
         if cache is None:
             return None
         caches.append(cache)

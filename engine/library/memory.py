@@ -11,7 +11,7 @@ from engine.library.config_values import number as number
 from engine.library.config_values import text_config as text_config
 from engine.library.kv_cache import kv_cache_size
 from engine.library.layer_sizes import HEADS, HIDDEN, head_size
-from engine.records import MemoryEstimate
+from engine.records import KVCacheSize, MemoryEstimate
 
 USUAL_CONTEXT_TOKENS = 8_192
 PREFILL_STEP_TOKENS = 1_024
@@ -68,13 +68,15 @@ def working_bytes(
     *,
     step_tokens: int = PREFILL_STEP_TOKENS,
     context: int = USUAL_CONTEXT_TOKENS,
+    cache: KVCacheSize | None = None,
 ) -> int | None:
     """Memory of one prefill step, the last one before ``context``; None without a hidden size.
 
     The activations of the layers in flight, attention scores where they are written out, and what
     windows hold too much until the step is over. Only the last position's logits are computed
     (``generate_step`` evaluates the caches alone), so the vocabulary counts once, in float32, for
-    logits, probabilities and their sorted copies.
+    logits, probabilities and their sorted copies. ``cache`` is the unpacked KV cache's size, for
+    who has worked it out already.
     """
     text = text_config(config)
     hidden = number(text, *HIDDEN)
@@ -85,7 +87,7 @@ def working_bytes(
     activations = _LAYERS_IN_FLIGHT * step * _layer_width(text, hidden) * size
     scores = _attention_values(text, step, context) * size
     logits = 4 * 4 * number(text, "vocab_size", default=number(config, "vocab_size"))
-    cache = kv_cache_size(config)
+    cache = cache or kv_cache_size(config)
     overhang = sum(
         min(step, max(0, context - window)) * per_token
         for window, per_token in (cache.windows if cache else ())
@@ -141,10 +143,14 @@ def estimate_memory(
     """The estimate at ``context`` tokens, or at the model's own context where that is smaller."""
     longest = context_tokens(config)
     tokens = min(context, longest) if longest else context
+    cache = kv_cache_size(config, kv_bits=kv_bits)
+    unpacked = cache if kv_bits >= 16 else None
     return MemoryEstimate(
         weights_bytes=weights_bytes,
-        kv_cache=kv_cache_size(config, kv_bits=kv_bits),
+        kv_cache=cache,
         context_tokens=tokens,
-        working_bytes=working_bytes(config, step_tokens=step_tokens, context=tokens),
+        working_bytes=working_bytes(
+            config, step_tokens=step_tokens, context=tokens, cache=unpacked
+        ),
         budget_bytes=budget_bytes,
     )

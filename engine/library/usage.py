@@ -18,8 +18,9 @@ class Usage:
     """One model's use on this computer.
 
     ``measured_memory_bytes`` is the highest peak of the model alone, seen while a conversation of
-    ``measured_context_tokens`` was kept, ``measured_prefill_tokens`` of which were read afresh.
-    ``decode_per_s`` is a moving average over answers long enough to tell.
+    ``measured_context_tokens`` was kept, ``measured_prefill_tokens`` of which were read afresh,
+    with weights of ``measured_weights_bytes``. ``decode_per_s`` is a moving average over answers
+    long enough to tell.
     """
 
     last_used_at: float | None = None
@@ -27,15 +28,16 @@ class Usage:
     measured_memory_bytes: int | None = None
     measured_context_tokens: int | None = None
     measured_prefill_tokens: int | None = None
+    measured_weights_bytes: int | None = None
     decode_per_s: float | None = None
 
     def after(
-        self, now_at: float, stats: GenerationStats | None, peak_memory_bytes: int | None = None
+        self,
+        now_at: float,
+        stats: GenerationStats | None = None,
+        weights_bytes: int | None = None,
     ) -> "Usage":
-        """This usage and one answer more.
-
-        ``peak_memory_bytes`` is the peak of this model alone, None where nobody can tell.
-        """
+        """This usage and one answer more; ``weights_bytes`` are the model's weight files'."""
         used = replace(
             self, last_used_at=max(now_at, self.last_used_at or now_at),
             times_used=self.times_used + 1,
@@ -47,15 +49,21 @@ class Usage:
             old = self.decode_per_s
             average = speed if old is None else old + _NEW_SPEED_SHARE * (speed - old)
             used = replace(used, decode_per_s=average)
-        if peak_memory_bytes is None or peak_memory_bytes <= 0:
+        if stats.model_peak_bytes <= 0:
             return used
         measured = replace(
             used,
-            measured_memory_bytes=peak_memory_bytes,
+            measured_memory_bytes=stats.model_peak_bytes,
             measured_context_tokens=stats.prompt_tokens + stats.output_tokens,
             measured_prefill_tokens=max(0, stats.prompt_tokens - stats.reused_tokens),
+            measured_weights_bytes=weights_bytes,
         )
         return measured if measured._tells_more_than(used) else used
+
+    def with_weights(self, weights_bytes: int) -> "Usage":
+        """This usage where the weights are these now; others' measures are not theirs."""
+        known = self.measured_weights_bytes
+        return self if known is None or known == weights_bytes else self.unmeasured()
 
     def unmeasured(self) -> "Usage":
         """This usage without what was measured of weights that are no longer these."""
@@ -87,13 +95,11 @@ def usage_from_json(raw: Any) -> Usage:
         measured_memory_bytes=_count(raw.get("measured_memory_bytes")),
         measured_context_tokens=_count(raw.get("measured_context_tokens")),
         measured_prefill_tokens=_count(raw.get("measured_prefill_tokens")),
+        measured_weights_bytes=_count(raw.get("measured_weights_bytes")),
         decode_per_s=_number(raw.get("decode_per_s")),
     )
     if not found.measured_memory_bytes or found.measured_context_tokens is None:
-        return replace(
-            found, measured_memory_bytes=None, measured_context_tokens=None,
-            measured_prefill_tokens=None,
-        )  # fmt: skip
+        return replace(found.unmeasured(), decode_per_s=found.decode_per_s)
     return found
 
 
