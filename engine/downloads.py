@@ -23,8 +23,7 @@ from engine.library.metadata import Metadata, read_metadata
 from engine.library.placing import check_target
 from engine.library.queue import DownloadQueue
 from engine.library.queue_limits import QueueLimits
-from engine.library.transfers import TransferLimits, nothing_cached
-from engine.library.transfers.paths import check_files
+from engine.library.transfers import TransferLimits, check_files, nothing_cached
 from engine.machine import disk_free_bytes
 from engine.records import DownloadPlan, DownloadStatus, RepoFile
 

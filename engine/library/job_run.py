@@ -10,7 +10,7 @@ from engine.errors import Cancelled
 from engine.library.jobs import FILES_NAME, JobRecord, JobStore
 from engine.library.metadata import Metadata, read_metadata, write_metadata
 from engine.library.placing import check_target, place_model
-from engine.library.reuse import carry_over, reuse_files
+from engine.library.reuse import carry_over, lend_files
 from engine.library.transfers import ModelTransfer, Origin, TransferLimits
 from engine.records import RepoFile
 
@@ -55,19 +55,14 @@ class JobRun:
         self._lock = threading.Lock()
         self._is_stopped = False
         self._is_placing = False
-        self._checked_bytes: int | None = None
         self._transfer: ModelTransfer | None = None
 
     def run(self) -> None:
         """Do all of it. Raises Cancelled after stop(), EngineErrors and OSError."""
         check_target(self._target)
         if self._record.reuses and self._target.is_dir():
-            self._checked_bytes = 0
             self._files.mkdir(exist_ok=True)
-            reuse_files(
-                self._target, self._files, self._record.files, self._stopped, self._count_checked
-            )
-            self._checked_bytes = None
+            lend_files(self._target, self._files, self._record.files, self._stopped)
         self._begin_transfer().run()
         known = read_metadata(self._target)
         if self._target.is_dir():
@@ -91,14 +86,9 @@ class JobRun:
 
     def progress(self) -> RunProgress:
         """Where it is; cheap."""
-        checked_bytes, transfer = self._checked_bytes, self._transfer
-        if checked_bytes is not None:
-            return RunProgress(
-                checked_bytes, is_verifying=True, notice="checking the files that are here"
-            )
-        if transfer is None:
-            return RunProgress(self._present_bytes)
-        now = transfer.progress()
+        if self._transfer is None:
+            return RunProgress(self._present_bytes, is_verifying=self._record.reuses)
+        now = self._transfer.progress()
         return RunProgress(now.done_bytes, now.bytes_per_s, now.eta_s, now.is_verifying, now.notice)
 
     def _begin_transfer(self) -> ModelTransfer:
@@ -115,9 +105,6 @@ class JobRun:
 
     def _stopped(self) -> bool:
         return self._is_stopped
-
-    def _count_checked(self, size_bytes: int) -> None:
-        self._checked_bytes = (self._checked_bytes or 0) + size_bytes
 
     def _enter_placing(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""What an installed model lends to its repair or update: files that are still right."""
+"""What an installed model lends to its repair or update: its files, under a second name."""
 
 import os
 import re
@@ -9,33 +9,26 @@ from pathlib import Path, PurePosixPath
 
 from engine.errors import Cancelled
 from engine.library.metadata import METADATA_NAME
-from engine.library.transfers import hash_matches
 from engine.records import RepoFile
 
 _CHUNK_BYTES = 4_000_000
 _WEIGHTS = re.compile(r"^model[^/]*\.safetensors(?:\.index\.json)?$", re.IGNORECASE)
 
 
-def reuse_files(
-    installed: Path,
-    staging: Path,
-    files: Sequence[RepoFile],
-    is_stopped: Callable[[], bool],
-    on_checked: Callable[[int], None],
+def lend_files(
+    installed: Path, staging: Path, files: Sequence[RepoFile], is_stopped: Callable[[], bool]
 ) -> None:
-    """Bring every file of the right content from ``installed`` into ``staging``.
+    """Bring every file of the right size from ``installed`` into ``staging``.
 
-    They are hard-linked, or copied where the disk cannot link; ``on_checked`` is told the bytes
-    looked at. Raises Cancelled and OSError.
+    Whether the content is right too is for the transfer to find out, which unlinks what is not
+    and never writes into it. Raises Cancelled and OSError.
     """
     for file in files:
-        source, target = installed / file.path, staging / file.path
+        target = staging / file.path
         if not os.path.lexists(target) and _is_plain_file(installed, file.path, file.size_bytes):
-            if hash_matches(source, file, is_stopped):
-                link_or_copy(source, target, is_stopped)
+            link_or_copy(installed / file.path, target, is_stopped)
         if is_stopped():
             raise Cancelled()
-        on_checked(file.size_bytes)
 
 
 def carry_over(

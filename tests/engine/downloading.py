@@ -1,5 +1,7 @@
 """What tests of downloads share: a loopback Hub with tiny models, and Downloads on one folder."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from engine.library.queue_limits import QueueLimits
 from engine.library.transfers import TransferLimits
 from engine.patience import Patience
 from engine.records import DownloadStatus
+from engine.settings import Settings
 from tests.conftest import settings_in
 from tests.loopback_hub import LoopbackHub
 from tests.models import write_model
@@ -61,6 +64,26 @@ def wait_for(what: Callable[[], object], deadline_s: float = DEADLINE_S) -> None
         time.sleep(0.01)
 
 
+def open_downloads(
+    settings: Settings,
+    url: str,
+    limits: QueueLimits = LIMITS,
+    transfer_limits: TransferLimits = TRANSFER_LIMITS,
+    **environ: str,
+) -> tuple[Downloads, Discover]:
+    """Downloads as the engine opens them, with nobody's login."""
+    env = {"HF_ENDPOINT": url, "HOME": "/nowhere", **environ}
+    client = HubClient(env, patience=Patience(base_s=0.0))
+    library = Library(settings, lambda: ARCHITECTURES, lambda: BUDGET_BYTES)
+    discover = Discover(settings, client, lambda: ARCHITECTURES, lambda: BUDGET_BYTES)
+    downloads = Downloads(
+        settings.models_dir, client, discover, library.cached_file,
+        limits=limits, transfer_limits=transfer_limits,
+    )  # fmt: skip
+    downloads.open()
+    return downloads, discover
+
+
 @dataclass
 class Rig:
     """One models folder and one Hub; ``open`` starts a Pomona's downloads on them."""
@@ -68,6 +91,7 @@ class Rig:
     hub: LoopbackHub
     folder: Path
     opened: list[tuple[Downloads, Discover]] = field(default_factory=list)
+    children: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.settings = settings_in(self.folder)
@@ -82,18 +106,14 @@ class Rig:
         **environ: str,
     ) -> Downloads:
         """Downloads on this folder, as the engine opens them."""
-        env = {"HF_ENDPOINT": self.hub.url, "HOME": "/nowhere", **environ}
-        client = HubClient(env, patience=Patience(base_s=0.0))
-        discover = Discover(self.settings, client, lambda: ARCHITECTURES, lambda: BUDGET_BYTES)
-        downloads = Downloads(
-            self.models_dir, client, discover, limits=limits, transfer_limits=transfer_limits
-        )
-        downloads.open()
-        self.opened.append((downloads, discover))
-        return downloads
+        opened = open_downloads(self.settings, self.hub.url, limits, transfer_limits, **environ)
+        self.opened.append(opened)
+        return opened[0]
 
     def close(self) -> None:
         """End everything that was opened."""
+        for child in self.children:
+            kill(child)
         for downloads, discover in self.opened:
             downloads.close()
             discover.close()
@@ -117,6 +137,15 @@ class Rig:
             if request.is_cdn and request.path.startswith(f"/{repo_id}/")
         ]
 
+    def child(self, *repo_ids: str) -> "subprocess.Popen[str]":
+        """Another Pomona on the same folder, in a process of its own, with some models started."""
+        command = [sys.executable, "-m", "tests.engine.download_child", str(self.folder),
+                   self.hub.url, *repo_ids]  # fmt: skip
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.children.append(child)
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+        return child
+
     @property
     def staging(self) -> list[str]:
         """Job folders on disk."""
@@ -138,3 +167,11 @@ def wait_until(downloads: Downloads, job_id: str, *states: str) -> DownloadStatu
     """Wait for one of some states."""
     wait_for(lambda: state_of(downloads, job_id) in states)
     return status_of(downloads, job_id)
+
+
+def kill(child: "subprocess.Popen[str]") -> None:
+    """End a process without a chance to tidy up."""
+    child.kill()
+    child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
