@@ -50,12 +50,14 @@ def execute_delete(models_dir: Path, repo_id: str) -> DeletePlan:
         plan = _plan(models_dir, repo_id, org_fd)
         if plan.folder is None:
             return plan
-        if plan.paths == (plan.folder,):
-            os.unlink(name, dir_fd=org_fd)
-        else:
-            _move_away_and_remove(repo_id, root_fd, org_fd)
-        with suppress(OSError):  # it holds other models
-            os.rmdir(org, dir_fd=root_fd)
+        try:
+            if plan.paths == (plan.folder,):
+                os.unlink(name, dir_fd=org_fd)
+            else:
+                _move_away_and_remove(repo_id, root_fd, org_fd)
+        finally:
+            with suppress(OSError):  # it holds other models
+                os.rmdir(org, dir_fd=root_fd)
         return plan
 
 
@@ -65,11 +67,20 @@ def clean_trash(models_dir: Path) -> None:
         with _opened(models_dir) as root_fd, _opened(DOWNLOADS_NAME, root_fd) as downloads_fd:
             for name in os.listdir(downloads_fd):
                 if name.startswith(TRASH_PREFIX):
-                    _remove(name, downloads_fd)
+                    _clean(name, downloads_fd)
     except FileNotFoundError:
         pass
     except OSError as error:
-        logger.warning("what was deleted is still on the disk: %s", error.strerror)
+        logger.warning("deleted models were not looked for: %s", error.strerror)
+
+
+def _clean(name: str, parent_fd: int) -> None:
+    try:
+        _remove(name, parent_fd)
+    except FileNotFoundError:
+        pass  # another Pomona removes it too
+    except OSError as error:
+        logger.warning("a deleted model is still on the disk: %s", error.strerror)
 
 
 def _move_away_and_remove(repo_id: str, root_fd: int, org_fd: int) -> None:
@@ -85,6 +96,8 @@ def _move_away_and_remove(repo_id: str, root_fd: int, org_fd: int) -> None:
             return  # somebody else has just deleted it
         try:
             _remove(trash, downloads_fd)
+        except FileNotFoundError:
+            pass  # another Pomona is just starting, and removes it too
         except OSError as error:
             raise ModelError(
                 f"“{repo_id}” is off the list, but not all of it could be removed"
