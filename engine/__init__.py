@@ -1,5 +1,8 @@
 """Pomona's engine: finds, keeps and runs models. Knows nothing of the web page."""
 
+import threading
+import time
+
 from engine.discover import Discover
 from engine.downloads import Downloads
 from engine.hub import HubClient
@@ -21,16 +24,20 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.preferences = Preferences(settings.data_dir / "preferences.json")
-        self.library = Library(settings, supported_architectures, self._known_budget_bytes)
+        self.library = Library(
+            settings, supported_architectures, self._known_budget_bytes, self._why_in_use
+        )
         client = HubClient()
         self.discover = Discover(
             settings, client, supported_architectures, self._known_budget_bytes
         )
-        self.downloads = Downloads(settings.models_dir, client, self.discover)
-        self.inference = InferenceService(
-            settings.limits, self.library.check, _budget_bytes, settings.cache_dir
+        self.downloads = Downloads(
+            settings.models_dir, client, self.discover, self.library.cached_file
         )
-
+        self.inference = InferenceService(
+            settings.limits, self.library.check, _budget_bytes, settings.cache_dir,
+            lambda repo_id, stats: self.library.record_use(repo_id, time.time(), stats),
+        )  # fmt: skip
         self.keep_idle_models(self.preferences.idle_unload_min)
 
     def keep_idle_models(self, minutes: int | None) -> None:
@@ -49,6 +56,9 @@ class Engine:
             folder.mkdir(parents=True, exist_ok=True)
         engine = cls(settings)
         engine.downloads.open()
+        threading.Thread(
+            target=engine.library.clean_trash, name="pomona-trash", daemon=True
+        ).start()
         return engine
 
     def machine(self) -> MachineReport:
@@ -60,6 +70,14 @@ class Engine:
         self.downloads.close()
         self.inference.close()
         self.discover.close()
+        self.library.close()
+
+    def _why_in_use(self, repo_id: str) -> str | None:
+        """Why a model must not be deleted now."""
+        loaded = {model.repo_id for model in self.inference.loaded()}
+        if repo_id in loaded or repo_id in self.inference.loading():
+            return f"{repo_id} is loaded."
+        return f"{repo_id} is being downloaded." if self.downloads.is_busy(repo_id) else None
 
     def _known_budget_bytes(self) -> int | None:
         facts = self.inference.known_device_facts()

@@ -14,7 +14,8 @@ from engine.errors import DownloadError
 from engine.library.jobs import FILES_NAME, OLD_NAME
 
 _TRIES = 3
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+# Somebody has just put something there, or a delete has removed the owner's empty folder.
+_IN_BETWEEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
 
 
 def check_target(target: Path) -> None:
@@ -37,16 +38,16 @@ def place_model(job_folder: Path, target: Path) -> None:
 
     Raises DownloadError where a link is in the way, and OSError.
     """
-    target.parent.mkdir(exist_ok=True)
     for tries_left in reversed(range(_TRIES)):
+        target.parent.mkdir(exist_ok=True)
         check_target(target)
         if os.path.lexists(target):
             os.rename(target, _free_place(job_folder, target))
         try:
             os.rename(job_folder / FILES_NAME, target)
             break
-        except OSError as error:  # somebody else has just put something there
-            if error.errno not in _TAKEN or not tries_left:
+        except OSError as error:
+            if error.errno not in _IN_BETWEEN or not tries_left:
                 put_back_old(job_folder, target.parent.parent)
                 raise
     sync_folder(target.parent)
