@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Settings
-from engine.errors import NotInstalled
+from engine.errors import ModelError, NotInstalled
 from engine.inference import supported_architectures
 from engine.library import Library
 from engine.records import LocalModel, SamplingParams
@@ -182,13 +182,6 @@ def test_what_stands_in_the_way_is_said(settings: Settings) -> None:
         assert word in blockers
 
 
-def test_the_time_of_use_is_remembered(settings: Settings) -> None:
-    library = _open(settings)
-    assert library.find(GUIDE_ID).last_used_at is None
-    library.mark_used(GUIDE_ID, 1_700_000_000.0)
-    assert library.find(GUIDE_ID).last_used_at == 1_700_000_000.0
-
-
 @pytest.mark.parametrize(
     "name", ["", "nobody/nothing", "../../etc", "a\0b", "a\nb", "x" * 400, "/", "pomona/guide/"]
 )
@@ -208,4 +201,11 @@ def test_other_programs_folders_stay_as_they_are_byte_for_byte(engine: Engine) -
         assert engine.library.find(name).source in ("huggingface", "lmstudio")
         assert ask(engine, "hello", name).text
         engine.inference.unload(name)
+        engine.library.record_use(name, 5.0)
+        with pytest.raises(ModelError):
+            engine.library.delete(name)
+        with pytest.raises(ModelError):
+            engine.library.verify(name)
+    engine.library.list()
+    engine.library.close()
     assert [_fingerprint(folder) for folder in folders] == before

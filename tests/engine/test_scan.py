@@ -1,0 +1,255 @@
+"""A scan reads what has changed, finds a name where it must be, and survives places that do not."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import Settings
+from engine.errors import NotInstalled
+from engine.inference import supported_architectures
+from engine.library import Library
+from engine.library.descriptions import Descriptions
+from engine.library.metadata import Metadata, update_usage, write_metadata
+from engine.library.sources import Place, find_place, iter_places
+from engine.records import RepoFile
+from engine.settings import GUIDE_ID
+from tests.conftest import LIMITS
+from tests.models import edit_json, write_json, write_model
+
+PLACE_NAME = "org/name"
+COUNT = 1_000
+A_TICK_S = 0.2
+
+
+def _open(settings: Settings) -> Library:
+    return Library(settings, supported_architectures, lambda: 10**9)
+
+
+def _hub_folder(settings: Settings, name: str) -> Path:
+    repo = settings.hf_cache_dir / f"models--{name.replace('/', '--')}"
+    return repo / "snapshots" / ("a" * 40)
+
+
+def _copies(model: Path, folder: Path) -> Path:
+    """A model folder of links to another's files, made in no time."""
+    folder.mkdir(parents=True)
+    for file in model.iterdir():
+        os.link(file, folder / file.name)
+    return folder
+
+
+def test_a_thousand_models_of_all_sources_are_listed(settings: Settings, tmp_path: Path) -> None:
+    settings = replace(settings, limits=replace(LIMITS, scan_models=5_000))
+    model = write_model(tmp_path / "one")
+    expected = {GUIDE_ID: "built-in"}
+    for n in range(COUNT):
+        name = f"org{n % 7}/model-{n}"
+        source, folder = (
+            ("pomona", settings.models_dir / name),
+            ("huggingface", _hub_folder(settings, name)),
+            ("lmstudio", settings.lmstudio_dirs[0] / name),
+        )[n % 3]
+        _copies(model, folder)
+        expected[name] = source
+    library = _open(settings)
+    for models in (library.list(), library.list()):
+        assert {m.repo_id: m.source for m in models} == expected
+        assert len(models) == COUNT + 1 and all(m.will_chat and m.memory for m in models)
+    assert library.names() == expected.keys()
+
+
+def test_no_more_are_listed_than_the_limit(settings: Settings) -> None:
+    for n in range(6):
+        write_model(settings.models_dir / "org" / str(n))
+    settings = replace(settings, limits=replace(LIMITS, scan_models=4))
+    assert [m.repo_id for m in _open(settings).list()] == [GUIDE_ID, "org/0", "org/1", "org/2"]
+
+
+def test_a_name_leads_to_the_place_that_the_list_has(settings: Settings, tmp_path: Path) -> None:
+    given = write_model(tmp_path / "given")
+    settings = replace(settings, extra_models=(given,))
+    for name in ("a/x", "a/y"):
+        write_model(settings.models_dir / name)
+    for name in ("a/x", "a/b--c", "hub/only", "hub/empty"):
+        write_model(_hub_folder(settings, name))
+    (_hub_folder(settings, "hub/empty") / "model.safetensors").unlink()
+    for name in ("a/y", "hub/only", "studio/only"):
+        write_model(settings.lmstudio_dirs[0] / name)
+    listed: dict[str, Place] = {}
+    for place in iter_places(settings):
+        listed.setdefault(place.repo_id, place)
+    assert listed.keys() == {
+        GUIDE_ID, "given", "a/x", "a/y", "a/b--c", "hub/only", "studio/only"
+    }  # fmt: skip
+    for name, place in listed.items():
+        assert find_place(settings, name) == place
+    for name in ("A/x", "a/X", "a--b/c", "hub/empty", "x", "a/x/", "../a/x"):
+        assert find_place(settings, name) is None
+
+
+def test_a_folder_is_read_once_until_it_changes(settings: Settings) -> None:
+    folder = _settled_model(settings)
+    descriptions = Descriptions()
+    place = Place(PLACE_NAME, "pomona", folder)
+    first = descriptions.describe(place)
+    assert descriptions.describe(place) is first
+    descriptions.keep_only(set())
+    again = descriptions.describe(place)
+    assert again is not first and again == first
+
+
+def _settled_model(settings: Settings) -> Path:
+    folder = write_model(settings.models_dir / PLACE_NAME)
+    write_json(folder / "generation_config.json", {"temperature": 0.5})
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "default.jinja").write_text("{{ messages }}")
+    write_metadata(folder, Metadata(PLACE_NAME, "a" * 40, (), 1.0))
+    time.sleep(A_TICK_S)  # files written just now are not relied on
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: edit_json(folder / "config.json", max_position_embeddings=99),
+        lambda folder: (folder / "model.safetensors").unlink(),
+        lambda folder: (folder / "model-2.safetensors").touch(),
+        lambda folder: (folder / "generation_config.json").write_text('{"temperature": 0.6}'),
+        lambda folder: (folder / "tokenizer_config.json").unlink(),
+        lambda folder: shutil.rmtree(folder / "additional_chat_templates"),
+        lambda folder: (folder / "additional_chat_templates" / "default.jinja").unlink(),
+        lambda folder: update_usage(folder, lambda usage: usage.after(5.0)),
+        lambda folder: _replace_keeping_times(folder / "config.json"),
+    ],
+    ids=["config", "weights gone", "more weights", "same size", "tokenizer", "templates",
+         "template", "usage", "same size and time"],
+)  # fmt: skip
+def test_a_change_shows_at_the_next_look(
+    settings: Settings, change: Callable[[Path], object]
+) -> None:
+    folder = _settled_model(settings)
+    descriptions = Descriptions()
+    place = Place(PLACE_NAME, "pomona", folder)
+    before = descriptions.describe(place)
+    change(folder)
+    after = descriptions.describe(place)
+    assert after is not before
+    assert after == Descriptions().describe(place)
+
+
+def _replace_keeping_times(path: Path) -> None:
+    """As a copy that preserves times does."""
+    facts = path.stat()
+    text = path.read_text().replace("4096", "4097")
+    path.write_text(text)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert path.stat().st_size == facts.st_size and "4097" in text
+
+
+def test_two_writes_within_a_tick_of_the_clock_both_show(settings: Settings) -> None:
+    folder = write_model(settings.models_dir / PLACE_NAME, context=1_000)
+    library = _open(settings)
+    for context in range(1_001, 1_060):
+        edit_json(folder / "config.json", max_position_embeddings=context)
+        assert library.find(PLACE_NAME).context_tokens == context
+
+
+def test_what_is_remembered_of_a_config_estimates_the_same(settings: Settings) -> None:
+    folder = write_model(
+        settings.models_dir / PLACE_NAME, quantization={"bits": 4, "group_size": 64}
+    )
+    library = _open(settings)
+    model = library.find(PLACE_NAME)
+    assert model.quantization == "4-bit" and model.path == folder
+    assert model.memory == library.check(PLACE_NAME).estimate
+
+
+def test_a_models_folder_that_is_not_there_hides_no_other_source(
+    settings: Settings, tmp_path: Path
+) -> None:
+    write_model(settings.models_dir / "org" / "away")
+    write_model(_hub_folder(settings, "org/hub"))
+    library = _open(settings)
+    assert library.names() == {GUIDE_ID, "org/away", "org/hub"}
+    settings.models_dir.rename(tmp_path / "unplugged")
+    assert [m.repo_id for m in library.list()] == [GUIDE_ID, "org/hub"]
+    with pytest.raises(NotInstalled):
+        library.check("org/away")
+    assert library.delete("org/away").folder is None
+    library.clean_trash()
+    assert not settings.models_dir.exists()
+    settings.models_dir.write_text("a file")
+    assert library.names() == {GUIDE_ID, "org/hub"}
+    settings.models_dir.unlink()
+    (tmp_path / "unplugged").rename(settings.models_dir)
+    assert library.find("org/away").will_chat
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_are_passed_over(settings: Settings) -> None:
+    write_model(settings.models_dir / "org" / "good")
+    for place in (settings.models_dir, settings.models_dir / "org"):
+        (place / "nowhere").symlink_to("gone")
+        (place / "circle").symlink_to("circle")
+    (settings.models_dir / "org" / "good" / "circle").symlink_to("circle")
+    assert _open(settings).names() == {GUIDE_ID, "org/good"}
+    assert _open(settings).find("org/good").will_chat
+
+
+def _blob(settings: Settings, repo: str, content: bytes, name: str) -> Path:
+    path = settings.hf_cache_dir / repo / "blobs" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_of_the_hubs_cache_is_found_by_its_hash(settings: Settings) -> None:
+    large, small = b"weights" * 9, b"{}"
+    sha256 = hashlib.sha256(large).hexdigest()
+    git_oid = hashlib.sha1(b"blob 2\0{}").hexdigest()
+    large_blob = _blob(settings, "models--a--b", large, sha256)
+    small_blob = _blob(settings, "models--c--d", small, git_oid)
+    library = _open(settings)
+    weights = RepoFile("model.safetensors", len(large), git_oid="b" * 40, sha256=sha256)
+    assert library.cached_file(weights) == large_blob
+    assert library.cached_file(RepoFile("config.json", 2, git_oid=git_oid)) == small_blob
+    assert library.cached_file(replace(weights, size_bytes=62)) is None
+    assert library.cached_file(replace(weights, sha256="c" * 64)) is None
+    assert library.cached_file(RepoFile("x", 2)) is None
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "", "a/b", "\0" * 40, "../" * 13 + "a"])
+def test_a_hash_that_is_none_finds_nothing(settings: Settings, name: str) -> None:
+    _blob(settings, "models--a--b", b"mine", "outside")
+    for file in (RepoFile("x", 4, sha256=name), RepoFile("x", 4, git_oid=name)):
+        assert _open(settings).cached_file(file) is None
+
+
+def test_a_link_in_the_hubs_cache_finds_nothing(settings: Settings, tmp_path: Path) -> None:
+    name = hashlib.sha256(b"mine").hexdigest()
+    outside = tmp_path / "outside" / "blobs"
+    outside.mkdir(parents=True)
+    (outside / name).write_bytes(b"mine")
+    blobs = settings.hf_cache_dir / "models--a--b" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / name).symlink_to(outside / name)
+    (settings.hf_cache_dir / "models--c--d").symlink_to(outside.parent)
+    (settings.hf_cache_dir / "models--e--f").mkdir()
+    (settings.hf_cache_dir / "models--e--f" / "blobs").symlink_to(outside)
+    (settings.hf_cache_dir / "models--g--h" / "blobs" / name).mkdir(parents=True)
+    assert _open(settings).cached_file(RepoFile("x", 4, sha256=name)) is None
+
+
+def test_a_load_looks_at_the_files_as_they_are_now(settings: Settings) -> None:
+    folder = _settled_model(settings)
+    library = _open(settings)
+    assert library.find(PLACE_NAME).will_chat
+    config = json.loads((folder / "config.json").read_text())
+    write_json(folder / "config.json", {**config, "max_position_embeddings": 77})
+    assert library.check(PLACE_NAME).context_tokens == 77
