@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 
 from engine.library.transfers.file_transfer import FileTransfer, Part
+from engine.library.transfers.governor import Governor
+from engine.library.transfers.ledger import Ledger
 from engine.library.transfers.limits import TransferLimits
 
 MAX_OPEN_FILES = 48
@@ -18,11 +20,13 @@ class Board:
 
     def __init__(self, files: Sequence[FileTransfer], limits: TransferLimits) -> None:
         self._limits = limits
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._complete = threading.Condition(lock)
         # Small files first: what describes a model is there soon, and the large ones fill the end.
         self._active = sorted(files, key=lambda transfer: transfer.file.size_bytes)
-        self._unsynced_bytes = 0
-        self._flush_at = time.monotonic() + limits.flush_s
+        self._governor = Governor(limits)
+        self.ledger = Ledger(limits)
         self._hold_until = 0.0
         self._is_over = False
         self.errors: list[BaseException] = []
@@ -32,12 +36,6 @@ class Board:
         """Files that are not whole yet."""
         with self._changed:
             return list(self._active)
-
-    @property
-    def unsynced_bytes(self) -> int:
-        """Bytes that were written and are not surely on the disk."""
-        with self._changed:
-            return self._unsynced_bytes
 
     def is_over(self) -> bool:
         """Whether nothing is to be done any more: all whole, failed, or stopped."""
@@ -50,6 +48,7 @@ class Board:
                 self.errors.append(error)
             self._is_over = True
             self._changed.notify_all()
+        self.ledger.end()
 
     def wake(self) -> None:
         """Something changed; whoever waits may look again."""
@@ -61,8 +60,9 @@ class Board:
         transfer.settle()
         with self._changed:
             self._active.remove(transfer)
-            self._is_over = self._is_over or not self._active
-            self._changed.notify_all()
+            is_last = not self._active
+        if is_last:
+            self.end()
 
     def next_part(self) -> Part | None:
         """The next part to fetch, as soon as there is one; None when all is over."""
@@ -76,23 +76,45 @@ class Board:
     def _find_part(self) -> Part | None:
         active = self.active
         has_room = sum(transfer.is_open for transfer in active) < MAX_OPEN_FILES
-        for transfer in active:
-            if has_room or transfer.is_open:
+        ready = [transfer for transfer in active if has_room or transfer.is_open]
+        for transfer in ready:
+            if transfer.file.size_bytes <= self._limits.small_bytes:
                 if (part := transfer.take_part(self._limits.part_bytes)) is not None:
                     return part
-        for transfer in active:
+        if not self._governor.enter():
+            return None
+        part = self._find_large_part(ready)
+        if part is None:
+            self._governor.leave()
+        return part
+
+    def _find_large_part(self, ready: Sequence[FileTransfer]) -> Part | None:
+        large = [t for t in ready if t.file.size_bytes > self._limits.small_bytes]
+        for transfer in large:
+            if (part := transfer.take_part(self._limits.part_bytes)) is not None:
+                return part
+        for transfer in large:
             if (part := transfer.steal_part(self._limits.steal_bytes)) is not None:
                 return part
         return None
 
+    def give_back(self, part: Part) -> None:
+        """A part is done, or given up."""
+        part.owner.give_back(part)
+        if part.owner.file.size_bytes > self._limits.small_bytes:
+            self._governor.leave()
+        with self._changed:
+            self._changed.notify_all()
+            self._complete.notify()
+
     def next_check(self) -> FileTransfer | None:
         """The next file to look at, ours until ``done_checking``; None when all is over."""
         while not self._is_over:
-            with self._changed:
+            with self._complete:
                 if (transfer := self._find_check()) is not None:
                     transfer.is_hashing = True
                     return transfer
-                self._changed.wait(_HASH_WAKE_S)
+                self._complete.wait(_HASH_WAKE_S)
         return None
 
     def _find_check(self) -> FileTransfer | None:
@@ -111,35 +133,16 @@ class Board:
 
     def done_checking(self, transfer: FileTransfer) -> None:
         """Somebody else may look at it now."""
-        with self._changed:
-            transfer.is_hashing = False
-            self._changed.notify_all()
+        transfer.is_hashing = False
+        if transfer.state == "checked":
+            self.ledger.hurry()
+        elif not transfer.is_open:
+            self.wake()  # it is to be fetched
 
     def wrote(self, count: int) -> None:
-        """Bytes were written; wait while too many are not synced."""
-        with self._changed:
-            self._unsynced_bytes += count
-            if self._unsynced_bytes >= self._limits.flush_bytes:
-                self._changed.notify_all()
-            while self._unsynced_bytes >= self._limits.unsynced_bytes and not self._is_over:
-                self._changed.wait(_WAKE_S)
-
-    def wait_for_flush(self) -> None:
-        """Return when it is time to sync: enough bytes, enough time, or everything is over."""
-        with self._changed:
-            while not self._is_over:
-                left_s = self._flush_at - time.monotonic()
-                is_due = left_s <= 0 or self._unsynced_bytes >= self._limits.flush_bytes
-                if is_due or any(transfer.state == "checked" for transfer in self._active):
-                    break
-                self._changed.wait(min(left_s, _WAKE_S))
-            self._flush_at = time.monotonic() + self._limits.flush_s
-
-    def flushed(self, count: int) -> None:
-        """That many bytes are on the disk; writers may go on."""
-        with self._changed:
-            self._unsynced_bytes -= count
-            self._changed.notify_all()
+        """Bytes of the network were written; wait while too many are not synced."""
+        self._governor.wrote(count)
+        self.ledger.wrote(count)
 
     def hold(self, wait_s: float) -> None:
         """Nobody asks the server anything for a while: it said so."""

@@ -28,15 +28,16 @@ class Checker:
 
     def work(self) -> None:
         """Check files until all is over. Raises IntegrityFailed, or OSError of the disk."""
+        buffer = memoryview(bytearray(CHUNK_BYTES))
         while (transfer := self._board.next_check()) is not None:
             try:
-                self._check(transfer)
+                self._check(transfer, buffer)
             except Superseded:
                 continue
             finally:
                 self._board.done_checking(transfer)
 
-    def _check(self, transfer: FileTransfer) -> None:
+    def _check(self, transfer: FileTransfer, buffer: memoryview) -> None:
         if transfer.state == "found":
             if hash_matches(transfer.path, transfer.file, self._board.is_over):
                 transfer.adopt()
@@ -44,18 +45,18 @@ class Checker:
                 transfer.discard()
                 transfer.state = "untried"
         elif transfer.state == "untried":
-            self._take_from_cache(transfer)
+            self._take_from_cache(transfer, buffer)
         else:
-            transfer.hash_on(SLICE_BYTES)
+            transfer.hash_on(SLICE_BYTES, buffer)
             if transfer.is_judgeable and not transfer.judge() and transfer.mismatches > 1:
                 raise integrity_failed(transfer.file)
 
-    def _take_from_cache(self, transfer: FileTransfer) -> None:
+    def _take_from_cache(self, transfer: FileTransfer, buffer: memoryview) -> None:
         source = self._cached(transfer.file)
-        if source is None or not self._copy(source, transfer):
+        if source is None or not self._copy(source, transfer, buffer):
             transfer.discard()
 
-    def _copy(self, source: Path, transfer: FileTransfer) -> bool:
+    def _copy(self, source: Path, transfer: FileTransfer, buffer: memoryview) -> bool:
         """Copy a file of another program; whether it was there, and the right one."""
         try:
             stream = open(source, "rb", buffering=0)
@@ -64,7 +65,6 @@ class Checker:
         with stream:
             transfer.begin()
             generation = transfer.generation
-            buffer = memoryview(bytearray(CHUNK_BYTES))
             while transfer.digest.done_bytes < transfer.file.size_bytes:
                 if self._board.is_over():
                     raise Superseded()

@@ -68,16 +68,11 @@ def _no_room(error: OSError, folder: Path, missing_bytes: int) -> InsufficientDi
     return InsufficientDisk(message, hint, missing_bytes, free_bytes)
 
 
-def write_all(file_fd: int, pieces: list[memoryview], at: int) -> None:
-    """Write pieces one behind the other, all of them. Raises OSError."""
-    pieces = [piece for piece in pieces if piece]
-    while pieces:
-        count = os.pwritev(file_fd, pieces, at)
-        at += count
-        while pieces and count >= len(pieces[0]):
-            count -= len(pieces.pop(0))
-        if count:
-            pieces[0] = pieces[0][count:]
+def write_all(file_fd: int, data: memoryview, at: int) -> None:
+    """Write all of ``data`` at a place. Raises OSError."""
+    while data:
+        count = os.pwrite(file_fd, data, at)
+        data, at = data[count:], at + count
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,8 +12,6 @@ from engine.library.transfers.limits import TransferLimits
 from engine.library.transfers.progress import Meter
 from engine.patience import wait
 
-_MAX_PIECES = 64
-
 
 class Fetcher:
     """Fetches parts off the board; several threads may run ``work`` at once."""
@@ -28,21 +26,21 @@ class Fetcher:
 
     def work(self) -> None:
         """Fetch parts until all is over. Raises a HubError, Interrupted, or OSError of the disk."""
+        writer = _Writer(self._board, self._limits)
         while (part := self._board.next_part()) is not None:
             try:
-                self._fetch(part)
+                self._fetch(part, writer)
             except Superseded:
                 continue
             finally:
-                part.owner.give_back(part)
-                self._board.wake()
+                self._board.give_back(part)
 
-    def _fetch(self, part: Part) -> None:
+    def _fetch(self, part: Part, writer: "_Writer") -> None:
         failed_tries = 0
         while not part.is_done:
             wait(self._board.held_s(), self._board.is_over)
             try:
-                self._stream(part)
+                self._stream(part, writer)
             except Changed as problem:
                 return self._restart(part, problem)
             except TryAgain as problem:
@@ -57,14 +55,14 @@ class Fetcher:
                 if part.owner.is_whole_only:
                     part.owner.begin_again(part)
 
-    def _stream(self, part: Part) -> None:
+    def _stream(self, part: Part, writer: "_Writer") -> None:
         """Fetch as much of the part as comes. Raises TryAgain when that is not all."""
         owner = part.owner
         wanted = Wanted(owner.file, part.position, part.end, owner.etag)
         with self._connection.fetch(wanted, owner.url) as body:
             owner.learn(part, body.url, body.etag, body.is_ranged)
             self._board.wake()
-            writer = _Writer(part, self._board, self._limits)
+            writer.begin(part)
             try:
                 for chunk in body.chunks:
                     self._meter.hear()
@@ -111,33 +109,45 @@ class Fetcher:
 
 
 class _Writer:
-    """Collects the chunks of a part, so that the disk gets fewer and larger pieces."""
+    """Collects the chunks of a part in one buffer, so that the disk gets fewer, larger pieces.
 
-    def __init__(self, part: Part, board: Board, limits: TransferLimits) -> None:
-        self._part = part
+    Chunks are copied and let go at once: to hold them costs more than to copy them, in memory
+    that is taken and given back all the time.
+    """
+
+    def __init__(self, board: Board, limits: TransferLimits) -> None:
         self._board = board
-        self._limits = limits
-        self._chunks: list[bytes] = []
+        self._buffer_s = limits.buffer_s
+        self._buffer = memoryview(bytearray(limits.buffer_bytes))
+        self._held_bytes = 0
+        self._written_at = 0.0
+
+    def begin(self, part: Part) -> None:
+        """What comes now is for this part; nothing is held of an earlier one."""
+        self._part = part
         self._held_bytes = 0
         self._written_at = time.monotonic()
 
     def add(self, chunk: bytes) -> bool:
         """One more chunk; whether the part has all it needs."""
-        self._chunks.append(chunk)
-        self._held_bytes += len(chunk)
+        if self._held_bytes + len(chunk) > len(self._buffer):
+            self.flush()
+        if len(chunk) > len(self._buffer):
+            self._write(memoryview(chunk))
+        else:
+            self._buffer[self._held_bytes : self._held_bytes + len(chunk)] = chunk
+            self._held_bytes += len(chunk)
         is_enough = self._part.position + self._held_bytes >= self._part.end
-        if (
-            is_enough
-            or self._held_bytes >= self._limits.buffer_bytes
-            or len(self._chunks) >= _MAX_PIECES
-            or time.monotonic() - self._written_at >= self._limits.buffer_s
-        ):
+        if is_enough or time.monotonic() - self._written_at >= self._buffer_s:
             self.flush()
         return is_enough
 
     def flush(self) -> None:
         """Write what is held."""
-        chunks, self._chunks, self._held_bytes = self._chunks, [], 0
+        held_bytes, self._held_bytes = self._held_bytes, 0
+        if held_bytes:
+            self._write(self._buffer[:held_bytes])
+
+    def _write(self, data: memoryview) -> None:
+        self._board.wrote(self._part.owner.write(self._part, data))
         self._written_at = time.monotonic()
-        if chunks:
-            self._board.wrote(self._part.owner.write(self._part, chunks))

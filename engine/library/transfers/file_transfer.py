@@ -14,7 +14,7 @@ from stat import S_ISREG
 from typing import Literal
 
 from engine.library.transfers.disk import write_all
-from engine.library.transfers.hashing import CHUNK_BYTES, Digest
+from engine.library.transfers.hashing import Digest
 from engine.library.transfers.journal import Entry, Journal, Synced, sync_data
 from engine.library.transfers.progress import Meter
 from engine.library.transfers.ranges import Range, RangeSet, next_range
@@ -203,17 +203,13 @@ class FileTransfer:
                 self._journal.set_etag(self.file.path, etag)
                 self.etag = etag
 
-    def write(self, part: Part, chunks: list[bytes]) -> int:
+    def write(self, part: Part, data: memoryview) -> int:
         """Write what came for a part, and return how many bytes were new. Raises Superseded."""
         with self.lock:
             self._check(part.generation)
-            room = part.end - part.position
-            pieces = []
-            for chunk in chunks:
-                pieces.append(memoryview(chunk)[: max(0, room)])
-                room -= len(pieces[-1])
-            count = sum(map(len, pieces))
-            write_all(self._fd, pieces, part.position)
+            data = data[: max(0, part.end - part.position)]
+            count = len(data)
+            write_all(self._fd, data, part.position)
             new_bytes = self._present.add(part.position, part.position + count)
             if count:
                 self.unsynced.append((part.position, part.position + count))
@@ -234,7 +230,7 @@ class FileTransfer:
         with self.lock:
             self._check(generation)
             at = self.digest.done_bytes
-            write_all(self._fd, [chunk], at)
+            write_all(self._fd, chunk, at)
             self.digest.update(chunk)
             self._present.add(at, at + len(chunk))
             self._meter.add(len(chunk))
@@ -266,7 +262,7 @@ class FileTransfer:
         """Whether everything is here and hashed."""
         return self.is_open and self.is_complete and self.digest.done_bytes == self.file.size_bytes
 
-    def hash_on(self, max_bytes: int) -> None:
+    def hash_on(self, max_bytes: int, buffer: memoryview) -> None:
         """Hash what has come since, up to ``max_bytes``; for one thread at a time."""
         with self.lock:
             if not self.is_open:
@@ -275,10 +271,10 @@ class FileTransfer:
             end = min(self._present.frontier(), digest.done_bytes + max_bytes)
         try:
             while (at := digest.done_bytes) < end:
-                chunk = os.pread(file_fd, min(CHUNK_BYTES, end - at), at)
-                if not chunk:
+                count = os.preadv(file_fd, [buffer[: end - at]], at)
+                if not count:
                     break
-                digest.update(chunk)
+                digest.update(buffer[:count])
         finally:
             os.close(file_fd)
 

@@ -13,6 +13,8 @@ MB = 1_000_000
 class TransferLimits:
     """The bounds of one transfer.
 
+    Files up to ``small_bytes`` get all ``connections`` at once. For larger ones another is opened
+    every ``ramp_s``, as long as those that are open bring less than ``enough_per_s`` each.
     ``part_bytes`` is asked for in one request; what is left of a part is halved for an idle
     connection as long as the halves have ``steal_bytes``. ``buffer_bytes`` per connection are
     collected before a write, for at most ``buffer_s``. What was written is synced and recorded
@@ -26,6 +28,9 @@ class TransferLimits:
     """
 
     connections: int = 8
+    enough_per_s: float = 200 * MB
+    ramp_s: float = 0.25
+    small_bytes: int = 4 * MB
     hashers: int = 2
     part_bytes: int = 64 * MB
     steal_bytes: int = 2 * MB

@@ -131,7 +131,7 @@ class ModelTransfer:
             thread.start()
         try:
             while not board.is_over():
-                board.wait_for_flush()
+                board.ledger.wait_until_due()
                 _flush(board, journal)
                 if not lock.is_held():
                     board.end(folder_gone())
@@ -163,13 +163,13 @@ def _do(work: Callable[[], None], board: Board) -> None:
 
 def _flush(board: Board, journal: Journal) -> None:
     """Sync what was written, then record it. Raises OSError."""
-    unsynced_bytes = board.unsynced_bytes
+    unsynced_bytes = board.ledger.unsynced_bytes
     synced: list[tuple[FileTransfer, Synced]] = []
     for transfer in board.active:
         if (news := transfer.sync()) is not None:
             synced.append((transfer, news))
     journal.record(news for _, news in synced)
-    board.flushed(unsynced_bytes)
+    board.ledger.synced(unsynced_bytes)
     for transfer, news in synced:
         if news.mtime_ns is not None:
             board.settle(transfer)
