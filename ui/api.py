@@ -20,6 +20,7 @@ from engine.records import (
     TextDelta,
 )
 from ui.api_discover import DiscoverApi
+from ui.api_manage import ManageApi
 from ui.errors import reports_errors
 
 POLL_S = 0.01
@@ -88,12 +89,16 @@ class ApiHandlers:
         return [dataclasses.asdict(model) for model in self._engine.inference.loaded()]
 
 
-def wire_api(handlers: ApiHandlers, discover: DiscoverApi) -> None:
+def wire_api(handlers: ApiHandlers, discover: DiscoverApi, manage: ManageApi) -> None:
     """Publish the endpoints; call inside the Blocks."""
-    for name in ("machine", "library", "load", "unload", "chat"):
-        api(reports_errors(getattr(handlers, name)), api_name=name)
-    for name in ("search", "inspect"):
-        api(reports_errors(getattr(discover, name)), api_name=name)
+    for room, names in (
+        (handlers, ("machine", "library", "load", "unload", "chat")),
+        (discover, ("search", "inspect")),
+        (manage, ("download", "downloads", "pause_download", "resume_download", "cancel_download",
+                  "plan_delete", "delete")),
+    ):  # fmt: skip
+        for name in names:
+            api(reports_errors(getattr(room, name)), api_name=name)
 
 
 def _apply(answer: dict[str, Any], event: ChatEvent) -> None:

@@ -8,12 +8,16 @@ from starlette.middleware import Middleware
 from engine import Engine
 from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
+from ui.api_manage import ManageApi
 from ui.chat import ChatHandlers, build_chat, wire_chat
-from ui.discover import DiscoverHandlers, build_discover, wire_discover
+from ui.crossings import Crossings, wire_crossings
+from ui.discover import build_discover, wire_discover
+from ui.discover_handlers import DiscoverHandlers
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
-from ui.manage import ManageHandlers, build_manage, wire_manage
+from ui.manage import build_manage, wire_manage
+from ui.manage_handlers import ManageHandlers
 from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 256
@@ -25,7 +29,7 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
     demo: gr.Blocks
     with gr.Blocks(title="Pomona", fill_width=True, analytics_enabled=False) as demo:
         machine = _build_header()
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Chat", id="chat", elem_id="tab-chat") as chat_tab:
                 chat = build_chat()
             with gr.Tab("Discover", id="discover", elem_id="tab-discover") as discover_tab:
@@ -33,10 +37,15 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
             with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
                 manage = build_manage()
         # First, so that a handler of the page with the same name does not take its place.
-        wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine))
-        wire_chat(chat, ChatHandlers(engine, default_model), demo, chat_tab)
-        wire_discover(discover, DiscoverHandlers(engine), discover_tab)
+        wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine), ManageApi(engine))
+        chatting, finding = ChatHandlers(engine, default_model), DiscoverHandlers(engine)
+        wire_chat(chat, chatting, demo, chat_tab)
+        wire_discover(discover, finding, discover_tab)
         wire_manage(manage, ManageHandlers(engine), manage_tab)
+        wire_crossings(
+            Crossings(chatting, finding), tabs, (chat_tab, discover_tab, manage_tab),
+            chat, discover, manage,
+        )  # fmt: skip
         demo.load(
             shows_errors(_MachineHandler(engine).show), None, machine,
             show_progress="hidden", api_visibility="private",

@@ -106,9 +106,24 @@ class ChatHandlers:
 
     def list_models(self, conversation: Conversation) -> Any:
         """Fill the model picker with what is installed now; a first choice then loads it."""
-        models = self._engine.library.list()
-        choices = [(format_choice(model), model.repo_id) for model in models]
-        return gr.Dropdown(choices=choices, value=conversation.model_id or self._default_model)
+        choices = self._choices()
+        names = [repo_id for _, repo_id in choices]
+        chosen = conversation.model_id or self._default_model
+        if chosen not in names:
+            chosen = self._default_model if self._default_model in names else names[0]
+        return gr.Dropdown(choices=choices, value=chosen)
+
+    def refresh_choices(self) -> Any:
+        """What can be picked now; the model that is picked stays."""
+        return gr.Dropdown(choices=self._choices())
+
+    def talk_to(self, repo_id: str, conversation: Conversation) -> Any:
+        """Pick a model for this visitor, as if from the list."""
+        conversation.model_id = repo_id
+        return self.list_models(conversation)
+
+    def _choices(self) -> list[tuple[str, str]]:
+        return [(format_choice(model), model.repo_id) for model in self._engine.library.list()]
 
     async def choose_model(
         self, model_id: str, conversation: Conversation
@@ -261,6 +276,8 @@ def wire_chat(view: ChatView, handlers: ChatHandlers, demo: gr.Blocks, tab: gr.T
     chosen = [view.model_status, view.log, *view.settings.outputs()]
     for event in (demo.load, tab.select):
         event(shows_errors(handlers.list_models), view.conversation, view.model, **private)
+    # A download may have ended, or a model have been deleted, since the tab was opened.
+    view.model.focus(shows_errors(handlers.refresh_choices), None, view.model, **private)
     # A click on an option fires "input" twice and the keyboard fires no "select".
     view.model.change(
         shows_errors(handlers.choose_model), [view.model, view.conversation], chosen, **private

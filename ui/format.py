@@ -1,9 +1,7 @@
 """From records to what the page shows. Pure; whatever came from outside is escaped here."""
 
 import html
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from engine.records import (
     FinishReason,
@@ -109,33 +107,43 @@ def format_stats_html(text: str) -> str:
     return f'<span class="stats">{html.escape(text)}</span>'
 
 
-def format_folder(path: Path) -> str:
-    """Where the models live."""
-    return f'<p class="note">Models folder: <code>{html.escape(str(path))}</code></p>'
+def format_age(seconds: float) -> str:
+    """``just now``, ``5 minutes ago``, ``3 hours ago``, ``12 days ago``."""
+    for size_s, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size_s:
+            count = int(seconds // size_s)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
 
 
-def _memory(model: LocalModel) -> str:
-    total_bytes = model.memory.total_bytes if model.memory else None
-    return "unknown" if total_bytes is None else format_bytes(total_bytes)
+def badge(text: str, kind: str) -> str:
+    """A small coloured label; ``kind`` is ok, mid, no or dim."""
+    return f'<span class="badge b-{html.escape(kind)}">{html.escape(text)}</span>'
 
 
-def library_rows(models: Sequence[LocalModel], loaded: Mapping[str, int]) -> list[list[Any]]:
-    """Rows of the installed models: name, size, quantisation, context, memory, source, state."""
-    rows = []
-    for model in models:
-        state = model.problem or " ".join(model.blockers) or "ready"
-        rows.append(
-            [
-                model.repo_id,
-                format_bytes(model.size_bytes),
-                model.quantization,
-                f"{model.context_tokens:,}" if model.context_tokens else "not stated",
-                _memory(model),
-                model.memory.fit if model.memory else "unknown",
-                model.source,
-                f"loaded, {format_bytes(loaded[model.repo_id])}"
-                if model.repo_id in loaded
-                else state,
-            ]
+def name_cell(repo_id: str, badges: str, facts: Sequence[str]) -> str:
+    """A name, and under it the other facts for a screen too narrow for their columns."""
+    line = html.escape(" · ".join(facts))
+    return (
+        f'<span class="m-name">{html.escape(repo_id)}</span>'
+        f'<span class="m-line">{badges} {line}</span>'
+    )
+
+
+def format_note(text: str) -> str:
+    """A quiet line that a screen reader says when it changes."""
+    return f'<p class="note" role="status">{html.escape(text)}</p>'
+
+
+def format_memory_of(model: LocalModel) -> str:
+    """The estimate and, once it has run here, what was measured."""
+    parts = []
+    if model.memory is not None and model.memory.total_bytes is not None:
+        context = f"{model.memory.context_tokens:,} tokens"
+        parts.append(f"about {format_bytes(model.memory.total_bytes)} at {context}")
+    if model.measured_memory_bytes is not None:
+        at = (
+            f" at {model.measured_context_tokens:,} tokens" if model.measured_context_tokens else ""
         )
-    return rows
+        parts.append(f"{format_bytes(model.measured_memory_bytes)} measured here{at}")
+    return "; ".join(parts) or "unknown"

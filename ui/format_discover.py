@@ -6,34 +6,21 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from engine.discover import Inspection, Listing, Pick, RankedModel
-from engine.records import ModelSummary, RepoFile, SearchQuery
-from ui.format import format_bytes
+from engine.discover import Inspection, Listing, RankedModel
+from engine.records import LocalModel, ModelSummary, RepoFile
+from ui.format import badge, format_age, format_bytes, format_memory_of, name_cell
 
 HEADERS = ["Model", "Fit", "Chat", "Score", "Download", "Parameters", "Quantisation",
            "Downloads", "Updated"]  # fmt: skip
-DATATYPES: list[Any] = ["str", "html", "html", "number", "str", "str", "str", "str", "str"]
+DATATYPES: list[Any] = ["html", "html", "html", "number", "str", "str", "str", "str", "str"]
 COLUMN_WIDTHS: list[str | int] = [
-    "280px",
-    "92px",
-    "106px",
-    "74px",
-    "96px",
-    "106px",
-    "116px",
-    "104px",
-    "108px",
-]
+    "26%", "9%", "11%", "7%", "9%", "9%", "10%", "9%", "10%",
+]  # fmt: skip
 SHOWN_FILES = 30
 _FIT_CLASS = {"fits": "ok", "tight": "mid", "too large": "no", "unknown": "dim"}
 _HTML_TAG = re.compile(r"<[^>]{0,2000}>")
 _IMAGE = re.compile(r"!\[([^\]]{0,300})\]\([^)]{0,2000}\)")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-
-
-def badge(text: str, kind: str) -> str:
-    """A small coloured label; ``kind`` is ok, mid, no or dim."""
-    return f'<span class="badge b-{html.escape(kind)}">{html.escape(text)}</span>'
 
 
 def format_count(count: float | None) -> str:
@@ -51,15 +38,6 @@ def format_date(at: float | None) -> str:
     return time.strftime("%d %b %Y", time.gmtime(at)) if at else "–"
 
 
-def format_age(seconds: float) -> str:
-    """``just now``, ``5 minutes ago``, ``3 hours ago``, ``12 days ago``."""
-    for size_s, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= size_s:
-            count = int(seconds // size_s)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
-
-
 def table_rows(models: Sequence[RankedModel], installed: Collection[str]) -> list[list[Any]]:
     """One row per model, in the order of HEADERS."""
     return [_row(model, model.summary.repo_id in installed) for model in models]
@@ -68,15 +46,17 @@ def table_rows(models: Sequence[RankedModel], installed: Collection[str]) -> lis
 def _row(model: RankedModel, is_installed: bool) -> list[Any]:
     facts = model.summary
     chat = badge("will chat", "ok") if model.readiness.ok else badge(_short(model), "no")
+    fit = badge("installed", "ok") if is_installed else badge(model.fit, _FIT_CLASS[model.fit])
     size = "–" if facts.weights_bytes is None else format_bytes(facts.weights_bytes)
+    quantization = _quantization(facts)
     return [
-        facts.repo_id,
-        badge("installed", "ok") if is_installed else badge(model.fit, _FIT_CLASS[model.fit]),
+        name_cell(facts.repo_id, f"{fit} {chat}", (size, quantization)),
+        fit,
         chat,
         model.score.total,
         size,
         format_count(facts.parameters) + ("?" if "parameters" in facts.guessed else ""),
-        _quantization(facts),
+        quantization,
         format_count(facts.downloads),
         format_date(facts.updated_at),
     ]
@@ -102,39 +82,23 @@ def format_source(listing: Listing, shown: int, now_at: float) -> str:
     return f'<p class="note" role="status">{html.escape(text)}{notice}</p>'
 
 
-def format_chips(query: SearchQuery) -> str:
-    """The active filters as small labels."""
-    labels = [
-        f"“{query.text[:40]}”" if query.text.strip() else "",
-        "fits this computer" if query.fits_only else "",
-        "will chat" if query.chat_ready_only else "",
-        query.model_type, query.size_class, query.quantization, query.architecture,
-        *(f"not {name}" for name in query.exclude_architectures),
-        *(f"tag {tag}" for tag in query.tags),
-        f"at least {query.min_downloads:,} downloads" if query.min_downloads else "",
-        f"at least {query.min_likes:,} likes" if query.min_likes else "",
-        f"at most {format_bytes(query.max_weights_bytes)}" if query.max_weights_bytes else "",
-    ]  # fmt: skip
-    chips = "".join(f'<span class="chip">{html.escape(label)}</span>' for label in labels if label)
-    return f'<div class="chips">{chips}</div>'
-
-
-def format_picks(picks: Sequence[Pick]) -> str:
-    """Good first models for this computer."""
-    if not picks:
-        return ""
-    items = "".join(
-        f"<li><b>{html.escape(pick.repo_id.rpartition('/')[2])}</b>"
-        f"<span>{html.escape(pick.reason)}</span></li>"
-        for pick in picks
-    )
-    return f'<div class="picks"><h3>Good first models for this computer</h3><ul>{items}</ul></div>'
-
-
-def format_detail(inspection: Inspection) -> str:
-    """Facts, score and blockers of one model as markup made here."""
+def format_head(inspection: Inspection, local: LocalModel | None = None) -> str:
+    """Name, verdict and blockers of one model; ``local`` when it is installed."""
     ranked = inspection.ranked
-    facts = ranked.summary
+    verdict = badge("installed", "ok") + " " if local is not None else ""
+    verdict += badge(ranked.fit, _FIT_CLASS[ranked.fit]) + " "
+    verdict += badge("will chat", "ok") if ranked.readiness.ok else badge("will not chat", "no")
+    reasons = "".join(f"<li>{html.escape(text)}</li>" for text in ranked.readiness.blockers)
+    notice = f'<p class="note">{html.escape(inspection.notice)}</p>' if inspection.notice else ""
+    return (
+        f'<div class="detail"><h3>{html.escape(ranked.summary.repo_id)}</h3><p>{verdict}</p>'
+        f"{notice}<ul>{reasons}</ul></div>"
+    )
+
+
+def format_facts(inspection: Inspection, local: LocalModel | None = None) -> str:
+    """Facts and score of one model; of an installed one also what it takes here."""
+    facts = inspection.ranked.summary
     rows = {
         "Parameters": format_count(facts.parameters),
         "Quantisation": _quantization(facts),
@@ -145,23 +109,19 @@ def format_detail(inspection: Inspection) -> str:
         "Downloads, likes": f"{facts.downloads:,}, {facts.likes:,}",
         "Updated": format_date(facts.updated_at),
     }
+    if local is not None:
+        rows["Memory"] = format_memory_of(local)
     table = "".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
         for name, value in rows.items()
     )
-    verdict = badge(ranked.fit, _FIT_CLASS[ranked.fit]) + " "
-    verdict += badge("will chat", "ok") if ranked.readiness.ok else badge("will not chat", "no")
-    reasons = "".join(f"<li>{html.escape(text)}</li>" for text in ranked.readiness.blockers)
     guessed = (
         f'<p class="note">Taken from the name alone: {html.escape(", ".join(facts.guessed))}.</p>'
         if facts.guessed
         else ""
     )
-    notice = f'<p class="note">{html.escape(inspection.notice)}</p>' if inspection.notice else ""
-    return (
-        f'<div class="detail"><h3>{html.escape(facts.repo_id)}</h3><p>{verdict}</p>{notice}'
-        f"<ul>{reasons}</ul><table>{table}</table>{guessed}{_score_bars(ranked)}</div>"
-    )
+    score = _score_bars(inspection.ranked)
+    return f'<div class="detail"><table>{table}</table>{guessed}{score}</div>'
 
 
 def _score_bars(ranked: RankedModel) -> str:
@@ -172,6 +132,11 @@ def _score_bars(ranked: RankedModel) -> str:
         for name, points in ranked.score.parts.items()
     )
     return f"<h4>Score {ranked.score.total:g} of 100</h4><table>{bars}</table>"
+
+
+def memory_contexts(inspection: Inspection) -> list[str]:
+    """The contexts of the memory plot, in rising order."""
+    return [f"{estimate.context_tokens:,}" for estimate in inspection.memory]
 
 
 def memory_rows(inspection: Inspection) -> list[dict[str, Any]]:

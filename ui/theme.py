@@ -9,6 +9,12 @@ STYLE_PATH = ASSETS / "style.css"
 LOGO_PATH = ASSETS / "logo.svg"
 HEAD_PATH = ASSETS / "head.html"
 
+# On a phone a panel opens below the list that it belongs to, out of sight.
+REVEAL_JS = """() => {
+  if (innerWidth > 700) return;
+  setTimeout(() => document.getElementById("%s")?.scrollIntoView({ behavior: "smooth" }), 150);
+}"""
+
 _SANS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 _MONO = ["ui-monospace", "SF Mono", "Menlo", "Consolas", "monospace"]
 

@@ -14,7 +14,7 @@ GUIDE = "pomona/guide"
 TINY = "tiny/llama"
 STATS = {
     "prompt_tokens", "reused_tokens", "output_tokens", "time_to_first_token_s", "prefill_per_s",
-    "decode_per_s", "peak_memory_bytes",
+    "decode_per_s", "peak_memory_bytes", "model_peak_bytes",
 }  # fmt: skip
 
 
@@ -42,7 +42,9 @@ def ask(text: str) -> list[dict[str, str]]:
 def test_only_the_documented_endpoints_are_published(client: Client) -> None:
     named = client.view_api(return_format="dict")["named_endpoints"]
     assert set(named) == {
-        "/machine", "/library", "/load", "/unload", "/chat", "/search", "/inspect",
+        "/machine", "/library", "/load", "/unload", "/chat", "/search", "/inspect", "/download",
+        "/downloads", "/pause_download", "/resume_download", "/cancel_download", "/plan_delete",
+        "/delete",
     }  # fmt: skip
 
 

@@ -3,11 +3,10 @@
 from engine.hub.catalogue import Listing
 from engine.hub.score import score_model
 from engine.hub.search import RankedModel, haystack_of
-from engine.records import ChatReadiness, Fit, ModelSummary, RepoFile, SearchQuery
+from engine.records import ChatReadiness, Fit, ModelSummary, RepoFile
+from ui.format import format_age
 from ui.format_discover import (
     HEADERS,
-    format_age,
-    format_chips,
     format_count,
     format_files,
     format_source,
@@ -64,15 +63,9 @@ def test_the_source_says_where_from_and_how_old_and_what_went_wrong() -> None:
     assert "as of 01 Nov 2026" in format_source(Listing("bundled", 1_793_491_200.0, ()), 1, 2e9)
 
 
-def test_chips_name_the_active_filters_and_nothing_else() -> None:
-    assert "chip" not in format_chips(SearchQuery()).replace('class="chips"', "")
-    chips = format_chips(SearchQuery(text="pear", fits_only=True, max_weights_bytes=5 * 10**9))
-    assert chips.count('class="chip"') == 3 and "at most 5.0 GB" in chips
-
-
 def test_markup_in_names_notices_and_files_shows_as_text() -> None:
     for shown in (
-        format_chips(SearchQuery(text=EVIL, tags=(EVIL,))),
+        str(row(ModelSummary(EVIL))["Model"]),
         format_source(Listing("hub", 0.0, (), EVIL), 1, 1.0),
         format_files([RepoFile(EVIL, 5)], set()),
     ):

@@ -1,0 +1,88 @@
+"""What leads from one tab to another, and what falls silent in a tab that is left."""
+
+import functools
+from typing import Any
+
+import gradio as gr
+
+from ui.chat import ChatHandlers, ChatView
+from ui.conversation import Conversation
+from ui.discover import DiscoverView
+from ui.discover_handlers import DETAIL_OUTPUTS, DiscoverHandlers, Shown
+from ui.errors import shows_errors
+from ui.manage import ManageView
+from ui.manage_state import ManageShown
+
+
+class Crossings:
+    """Handlers that act on two tabs."""
+
+    def __init__(self, chat: ChatHandlers, discover: DiscoverHandlers) -> None:
+        self._chat = chat
+        self._discover = discover
+
+    def chat_from_manage(self, shown: ManageShown, conversation: Conversation) -> list[Any]:
+        """Chat with the model whose actions are open."""
+        return self._chat_with(shown.chosen, conversation)
+
+    def chat_from_discover(self, shown: Shown, conversation: Conversation) -> list[Any]:
+        """Chat with the model whose details are open."""
+        return self._chat_with(shown.offer.repo_id if shown.offer else "", conversation)
+
+    def look_at_pick(self, place: int, manage: ManageShown, shown: Shown) -> list[Any]:
+        """Open Discover on one of the good first models that Manage shows."""
+        if not 0 <= place < len(manage.picks):
+            return [gr.skip() for _ in range(1 + DETAIL_OUTPUTS)]
+        return [gr.Tabs(selected="discover"), *self._discover.details(shown, manage.picks[place])]
+
+    def _chat_with(self, repo_id: str, conversation: Conversation) -> list[Any]:
+        if not repo_id:
+            return [gr.skip(), gr.skip()]
+        return [gr.Tabs(selected="chat"), self._chat.talk_to(repo_id, conversation)]
+
+
+def wire_crossings(
+    crossings: Crossings,
+    tabs: gr.Tabs,
+    every_tab: tuple[gr.Tab, gr.Tab, gr.Tab],
+    chat: ChatView,
+    discover: DiscoverView,
+    manage: ManageView,
+) -> None:
+    """Which event leads where. Timers run in the tab that is seen alone."""
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    there = [tabs, chat.model]
+    manage.installed.chat.click(
+        shows_errors(crossings.chat_from_manage),
+        [manage.shown, chat.conversation],
+        there,
+        **private,
+    )
+    discover.download.chat.click(
+        shows_errors(crossings.chat_from_discover), [discover.shown, chat.conversation], there,
+        **private,
+    )  # fmt: skip
+    discover.download.manage.click(_to_manage, None, tabs, **private)
+    for place, button in enumerate(manage.picks.buttons()):
+        look = functools.partial(crossings.look_at_pick, place)
+        button.click(
+            shows_errors(look), [manage.shown, discover.shown], [tabs, *discover.details()],
+            **private,
+        )  # fmt: skip
+    chat_tab, discover_tab, manage_tab = every_tab
+    finding, managing = discover.download.timer, manage.timer
+    chat_tab.select(_fall_silent_both, None, [finding, managing], queue=False, **private)
+    discover_tab.select(_fall_silent, None, managing, queue=False, **private)
+    manage_tab.select(_fall_silent, None, finding, queue=False, **private)
+
+
+def _to_manage() -> Any:
+    return gr.Tabs(selected="manage")
+
+
+def _fall_silent() -> Any:
+    return gr.Timer(active=False)
+
+
+def _fall_silent_both() -> list[Any]:
+    return [gr.Timer(active=False), gr.Timer(active=False)]
