@@ -11,6 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,6 +42,7 @@ from engine.patience import (
 
 MAX_JSON_BYTES = 64_000_000
 MAX_REDIRECTS = 10
+_POLL_S = 0.1
 _FOREIGN = (
     httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict,
     errors.EntryNotFoundError, errors.RevisionResolutionError, errors.OIDCError,
@@ -165,7 +168,7 @@ class HubSession:
                 raise Cancelled()
             with hub_errors(question.about):
                 try:
-                    return self._try(question)
+                    return self._try_unless_cancelled(question)
                 except _RETRIED as error:
                     pause = self._plan_pause(error, failed_tries)
                     if pause is None:
@@ -173,7 +176,7 @@ class HubSession:
             question.on_wait(*pause)
             wait(pause[0], question.cancel)
         with hub_errors(question.about):
-            return self._try(question)
+            return self._try_unless_cancelled(question)
 
     def _plan_pause(self, error: Exception, failed_tries: int) -> tuple[float, str] | None:
         """Seconds to wait before the next try, and why; None when another try is no use."""
@@ -188,6 +191,18 @@ class HubSession:
         if asked_s > self._patience.longest_wait_s:
             return None
         return asked_s, f"The Hub asked us to wait {format_wait(asked_s)}."
+
+    def _try_unless_cancelled(self, question: Question) -> Answer:
+        """One try. A server that says nothing is left to a thread, which ends by its timeouts."""
+        if question.cancel is never:
+            return self._try(question)
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pomona-hub")
+        answer = pool.submit(self._try, question)
+        pool.shutdown(wait=False)
+        while not futures.wait([answer], _POLL_S).done:
+            if question.cancel():
+                raise Cancelled()
+        return answer.result()
 
     def _try(self, question: Question) -> Answer:
         url = f"{self.endpoint}{question.path}" + (f"?{question.query}" if question.query else "")

@@ -231,6 +231,14 @@ def test_a_wait_that_is_none_is_our_own_pause(
     assert told == ["The Hub gave no answer; trying again."]
 
 
+def test_a_hub_that_says_nothing_can_be_left(hub: LoopbackHub, client: HubClient) -> None:
+    """Its answer comes after the test's own end: without the cancel this would be a failure."""
+    hub.fault("/api/models", times=None, delay_s=600)
+    with pytest.raises(Cancelled):
+        client.list_models(cancel=lambda: bool(hub.requests))
+    assert len(hub.requests) == 1
+
+
 def test_a_body_can_be_cancelled(hub: LoopbackHub, client: HubClient) -> None:
     hub.add_model("o/m", {"README.md": b"x" * 9000})
     hub.fault("/api/resolve-cache", drip_s=0.02, drip_bytes=100)
