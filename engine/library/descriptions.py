@@ -141,7 +141,7 @@ def _read(place: Place, sizes: dict[str, int]) -> Description:
     )
     problem = find_problem(place.path, metadata, sizes) if metadata else ""
     try:
-        facts = describe_folder(place.path, is_counted=metadata is not None and not problem)
+        facts = describe_folder(place.path, is_for_list=True)
     except EngineError as error:
         return Description(replace(model, problem=problem or error.message), metadata, None)
     suggested, has_suggestions = suggested_sampling(place.path)

@@ -50,7 +50,7 @@ def read_json(path: Path) -> Any:
             raise Damaged(f"{path.name} is far too large.", _AGAIN)
         if not stat.S_ISREG(facts.st_mode):  # a pipe would never end
             raise Damaged(f"{path.name} is not a file.", _AGAIN)
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes().decode())
     except FileNotFoundError as error:
         raise Damaged(f"{path.name} is missing.", _AGAIN) from error
     except OSError as error:
@@ -59,11 +59,12 @@ def read_json(path: Path) -> Any:
         raise Damaged(f"{path.name} is not valid JSON.", _AGAIN) from error
 
 
-def describe_folder(path: Path, *, is_counted: bool = False) -> FolderFacts:
+def describe_folder(path: Path, *, is_for_list: bool = False) -> FolderFacts:
     """Facts of a model folder, from its small files and the sizes of its weights.
 
-    ``is_counted`` says that no file is missing, and the index, often the largest text, stays shut.
-    Raises NotInstalled when it is no model folder, Damaged when something is missing or broken.
+    A list believes weights whose names leave no gap, and the index, often the largest text, stays
+    shut. Raises NotInstalled when it is no model folder, Damaged when something is missing or
+    broken.
     """
     if not os.path.isfile(path / "config.json"):
         raise NotInstalled(
@@ -76,7 +77,7 @@ def describe_folder(path: Path, *, is_counted: bool = False) -> FolderFacts:
     if not isinstance(config.get("model_type"), str):
         raise Damaged("config.json does not say which model type it is.", _AGAIN)
     tokenizer_config = _optional_object(path / "tokenizer_config.json")
-    weight_files = _weight_files(path, is_counted)
+    weight_files = _weight_files(path, is_for_list)
     return FolderFacts(
         path=path,
         config=config,
@@ -172,29 +173,31 @@ def _optional_object(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _weight_files(path: Path, is_counted: bool) -> tuple[Path, ...]:
+def _weight_files(path: Path, is_for_list: bool) -> tuple[Path, ...]:
     """The weight files that mlx-lm would load, once it is sure that all of them are there."""
     files = tuple(sorted(path.glob("model*.safetensors")))
     if not files:
         raise Damaged("There are no weights: no model*.safetensors.", _AGAIN)
-    if is_counted:
-        return files
     present = {file.name for file in files}
     wanted: set[str] = set()
-    index = path / "model.safetensors.index.json"
-    if index.is_file():
-        weight_map = _optional_object(index).get("weight_map")
-        if isinstance(weight_map, dict):
-            wanted = {str(name) for name in weight_map.values()}
     for file in files:
         if match := _SHARD.search(file.name):
             stem, count = file.name[: match.start()], int(match[2])
             seen = min(count, len(files) + 1)  # one more than there are shows a gap
             wanted |= {f"{stem}-{i:05}-of-{count:05}.safetensors" for i in range(1, seen + 1)}
+    has_no_gap = present in (wanted, {"model.safetensors"})
+    if not (is_for_list and has_no_gap):
+        wanted |= _indexed_files(path / "model.safetensors.index.json")
     if missing := sorted(name for name in wanted - present if name):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise Damaged(f"Weights are missing: {missing[0][:120]}{more}.", _AGAIN)
     return files
+
+
+def _indexed_files(index: Path) -> set[str]:
+    """The weight files that the index names."""
+    weight_map = _optional_object(index).get("weight_map")
+    return {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
 
 
 def _size_bytes(file: Path) -> int:

@@ -9,6 +9,7 @@ from tests.benchmarks.__main__ import GROUPS, main
 from tests.benchmarks.chat import Effort, decode_figures
 from tests.benchmarks.engine_bench import running_engine
 from tests.benchmarks.figures import HEADER, Figure, Target, alternate, format_figures
+from tests.benchmarks.library_group import library_figures
 from tests.benchmarks.models import make_endless_guide
 
 CHEAP = Effort(
@@ -87,3 +88,12 @@ def test_a_cheap_figure_runs_from_end_to_end(tmp_path: Path) -> None:
         for figure in decode_figures(bench, CHEAP):
             numbers = (figure.ours, figure.reference, figure.ratio, figure.ratio_of_bests)
             assert all(math.isfinite(number) and number > 0 for number in numbers)
+
+
+def test_the_library_group_lists_models_of_every_source() -> None:
+    figures = list(library_figures(count=10))
+    assert [figure.name.split(" / ")[0] for figure in figures] == [
+        "10 installed models listed", "10 installed models listed again",
+        "one of 10 installed models found",
+    ]  # fmt: skip
+    assert all(ours > 0 for figure in figures for ours, _ in figure.pairs)
