@@ -17,6 +17,7 @@ from tests.engine.downloading import (
     status_of,
     wait_for,
     wait_until,
+    wait_until_ready,
     wanted,
 )
 from tests.loopback_hub import LoopbackHub
@@ -60,6 +61,7 @@ def test_after_a_kill_the_next_start_goes_on_from_what_is_on_disk(rig: Rig) -> N
     commit = rig.hub.models[PEAR].newest
     rig.hub.fault(f"/{PEAR}/{commit}/model-00003", times=None, delay_s=600.0)
     child = rig.child(PEAR)
+    wait_until_ready(child)
     looker = rig.open()
     wait_for(lambda: looker.list() and looker.list()[0].done_bytes)
     (seen,) = looker.list()
@@ -130,6 +132,7 @@ def test_a_killed_pomona_leaves_its_queue_to_the_other_one(rig: Rig) -> None:
     files = rig.add()
     rig.stall()
     child = rig.child(PEAR)
+    wait_until_ready(child)
     downloads = rig.open()
     (job,) = downloads.list()
     rig.hub.clear()
