@@ -288,6 +288,8 @@ class FileTransfer:
                 return True
             self.mismatches += 1
             self.discard()
+            if self.mismatches > 1:
+                self.state = "untried"  # it is not fetched a third time
             return False
 
     def adopt(self) -> None:
