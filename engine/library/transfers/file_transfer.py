@@ -13,6 +13,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Literal
 
+from engine.library.transfers.answers import strong_etag
 from engine.library.transfers.disk import write_all
 from engine.library.transfers.hashing import Digest
 from engine.library.transfers.journal import Entry, Journal, Synced, sync_data
@@ -115,7 +116,8 @@ class FileTransfer:
             return
         self._fd = os.open(self.path, _OPEN_FLAGS)
         os.ftruncate(self._fd, self.file.size_bytes)
-        self._present, self._number, self.etag = present, entry.number, entry.etag
+        self._present, self._number = present, entry.number
+        self.etag = strong_etag({"etag": entry.etag or ""})
         self.state = "fetching"
         self._meter.add(present.total_bytes)
 
