@@ -24,6 +24,7 @@ from tests.conftest import LIMITS
 from tests.models import edit_json, write_json, write_model
 
 PLACE_NAME = "org/name"
+EXTRA_TEMPLATE = "additional_chat_templates/default.jinja"
 COUNT = 1_000
 A_TICK_S = 0.2
 
@@ -109,7 +110,7 @@ def _settled_model(settings: Settings) -> Path:
     folder = write_model(settings.models_dir / PLACE_NAME)
     write_json(folder / "generation_config.json", {"temperature": 0.5})
     (folder / "additional_chat_templates").mkdir()
-    (folder / "additional_chat_templates" / "default.jinja").write_text("{{ messages }}")
+    (folder / EXTRA_TEMPLATE).write_text("{{ messages }}")
     write_metadata(folder, Metadata(PLACE_NAME, "a" * 40, (), 1.0))
     time.sleep(A_TICK_S)  # files written just now are not relied on
     return folder
@@ -124,12 +125,13 @@ def _settled_model(settings: Settings) -> Path:
         lambda folder: (folder / "generation_config.json").write_text('{"temperature": 0.6}'),
         lambda folder: (folder / "tokenizer_config.json").unlink(),
         lambda folder: shutil.rmtree(folder / "additional_chat_templates"),
-        lambda folder: (folder / "additional_chat_templates" / "default.jinja").unlink(),
+        lambda folder: (folder / EXTRA_TEMPLATE).unlink(),
+        lambda folder: (folder / EXTRA_TEMPLATE).write_text("{{ 1 }}"),
         lambda folder: update_usage(folder, lambda usage: usage.after(5.0)),
         lambda folder: _replace_keeping_times(folder / "config.json"),
     ],
     ids=["config", "weights gone", "more weights", "same size", "tokenizer", "templates",
-         "template", "usage", "same size and time"],
+         "template", "template text", "usage", "same size and time"],
 )  # fmt: skip
 def test_a_change_shows_at_the_next_look(
     settings: Settings, change: Callable[[Path], object]
@@ -153,12 +155,13 @@ def _replace_keeping_times(path: Path) -> None:
     assert path.stat().st_size == facts.st_size and "4097" in text
 
 
-def test_two_writes_within_a_tick_of_the_clock_both_show(settings: Settings) -> None:
-    folder = write_model(settings.models_dir / PLACE_NAME, context=1_000)
-    library = _open(settings)
-    for context in range(1_001, 1_060):
-        edit_json(folder / "config.json", max_position_embeddings=context)
-        assert library.find(PLACE_NAME).context_tokens == context
+def test_files_dated_just_now_or_later_are_read_each_time(settings: Settings) -> None:
+    folder = _settled_model(settings)
+    soon = time.time() + 3_600  # as after a clock that was set back
+    os.utime(folder / "config.json", (soon, soon))
+    descriptions = Descriptions()
+    place = Place(PLACE_NAME, "pomona", folder)
+    assert descriptions.describe(place) is not descriptions.describe(place)
 
 
 def test_what_is_remembered_of_a_config_estimates_the_same(settings: Settings) -> None:
@@ -243,6 +246,10 @@ def test_a_link_in_the_hubs_cache_finds_nothing(settings: Settings, tmp_path: Pa
     (settings.hf_cache_dir / "models--e--f").mkdir()
     (settings.hf_cache_dir / "models--e--f" / "blobs").symlink_to(outside)
     (settings.hf_cache_dir / "models--g--h" / "blobs" / name).mkdir(parents=True)
+    near = settings.hf_cache_dir / "models--i--j" / "blobs"
+    near.mkdir(parents=True)
+    (near / "mine").write_bytes(b"mine")
+    (near / name).symlink_to("mine")  # a link is as long as its target's name
     assert _open(settings).cached_file(RepoFile("x", 4, sha256=name)) is None
 
 

@@ -107,6 +107,7 @@ def test_others_models_are_noted_elsewhere_and_their_folders_stay(
     snapshot = settings.hf_cache_dir / "models--org--hub" / "snapshots" / ("b" * 40)
     hub = write_model(snapshot)
     by_hand = write_model(settings.models_dir / "by" / "hand")
+    write_metadata(studio, Metadata("org/studio", "a" * 40, (), 1.0))  # moved there by somebody
     folders = (GUIDE_DIR, studio, hub, given, by_hand)
     before = [_listing(folder) for folder in folders]
     for name in (GUIDE_ID, "org/studio", "org/hub", "model", "by/hand"):
