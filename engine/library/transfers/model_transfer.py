@@ -94,7 +94,7 @@ class ModelTransfer:
         place = self._folder / FILES_NAME
         place.mkdir(exist_ok=True)
         journal = Journal(self._folder, self._revision)
-        transfers = [FileTransfer(f, place / f.path, journal, self._meter) for f in self._files]
+        transfers = [FileTransfer(f, place, journal, self._meter) for f in self._files]
         with contextlib.ExitStack() as stack:
             stack.callback(journal.close)
             for transfer in transfers:
