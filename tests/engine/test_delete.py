@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from engine import Settings
+from engine import Engine, Settings
 from engine.errors import InUse, ModelError, NotInstalled
 from engine.library import Library
 from engine.library.sources import DOWNLOADS_NAME
 from engine.records import DeletePlan
 from engine.settings import GUIDE_DIR, GUIDE_ID
 from tests.conftest import settings_in
+from tests.engine.answers import ask
 from tests.engine.deleting import NAME, everything_left, open_library
 from tests.models import write_model
 
@@ -114,6 +115,17 @@ def test_a_model_in_use_stays(settings: Settings, folder: Path) -> None:
     assert (folder / "config.json").is_file()
     reasons.clear()
     assert library.delete(NAME).folder == folder
+
+
+def test_a_loaded_model_stays_until_it_is_unloaded(engine: Engine) -> None:
+    folder = write_model(engine.settings.models_dir / "to" / "delete")
+    assert ask(engine, "hello", "to/delete").text
+    with pytest.raises(InUse, match="loaded"):
+        engine.library.delete("to/delete")
+    assert (folder / "config.json").is_file()
+    engine.inference.unload("to/delete")
+    assert engine.library.delete("to/delete").freed_bytes > 0
+    assert not folder.exists()
 
 
 def test_other_programs_models_stay_and_the_sentence_says_whose_they_are(

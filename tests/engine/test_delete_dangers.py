@@ -46,9 +46,12 @@ def outside(tmp_path: Path) -> Iterator[Path]:
 def test_a_link_inside_is_unlinked_and_not_followed(
     library: Library, folder: Path, outside: Path
 ) -> None:
+    alone_bytes = library.plan_delete(NAME).freed_bytes
     (folder / "link").symlink_to(outside)
-    (folder / "file-link").symlink_to(outside / "precious")
+    (outside / "large").write_bytes(b"x" * 1_000_000)
+    (folder / "file-link").symlink_to(outside / "large")
     plan = library.plan_delete(NAME)
+    assert plan.freed_bytes < alone_bytes + 100_000
     assert {folder / "link", folder / "file-link"} <= set(plan.paths)
     assert not any(outside in path.parents for path in plan.paths)
     library.delete(NAME)
