@@ -195,6 +195,24 @@ def test_a_models_folder_that_is_not_there_hides_no_other_source(
     assert library.find("org/away").will_chat
 
 
+def test_a_folder_that_the_disk_cannot_read_is_damaged_and_the_others_are_listed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = write_model(settings.models_dir / "org" / "bad")
+    write_model(settings.models_dir / "org" / "good")
+    listdir = os.listdir
+
+    def fail(path: Path) -> list[str]:
+        if Path(path) == bad:
+            raise OSError(5, "Input/output error")
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", fail)
+    models = {model.repo_id: model for model in _open(settings).list()}
+    assert models["org/good"].will_chat
+    assert "Input/output error" in models["org/bad"].problem
+
+
 def test_links_that_lead_nowhere_or_in_a_circle_are_passed_over(settings: Settings) -> None:
     write_model(settings.models_dir / "org" / "good")
     for place in (settings.models_dir, settings.models_dir / "org"):
