@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import pytest
 from engine import Settings
 from engine.errors import NotInstalled
 from engine.inference import supported_architectures
-from engine.library import Library
+from engine.library import Library, descriptions, installed
 from engine.library.descriptions import Descriptions
+from engine.library.folder import FolderFacts
 from engine.library.metadata import Metadata, update_usage, write_metadata
 from engine.library.sources import Place, find_place, iter_places
 from engine.records import RepoFile
@@ -97,12 +98,12 @@ def test_a_name_leads_to_the_place_that_the_list_has(settings: Settings, tmp_pat
 
 def test_a_folder_is_read_once_until_it_changes(settings: Settings) -> None:
     folder = _settled_model(settings)
-    descriptions = Descriptions()
+    remembered = Descriptions()
     place = Place(PLACE_NAME, "pomona", folder)
-    first = descriptions.describe(place)
-    assert descriptions.describe(place) is first
-    descriptions.keep_only(set())
-    again = descriptions.describe(place)
+    first = remembered.describe(place)
+    assert remembered.describe(place) is first
+    remembered.keep_only(set())
+    again = remembered.describe(place)
     assert again is not first and again == first
 
 
@@ -137,11 +138,11 @@ def test_a_change_shows_at_the_next_look(
     settings: Settings, change: Callable[[Path], object]
 ) -> None:
     folder = _settled_model(settings)
-    descriptions = Descriptions()
+    remembered = Descriptions()
     place = Place(PLACE_NAME, "pomona", folder)
-    before = descriptions.describe(place)
+    before = remembered.describe(place)
     change(folder)
-    after = descriptions.describe(place)
+    after = remembered.describe(place)
     assert after is not before
     assert after == Descriptions().describe(place)
 
@@ -159,9 +160,9 @@ def test_files_dated_just_now_or_later_are_read_each_time(settings: Settings) ->
     folder = _settled_model(settings)
     soon = time.time() + 3_600  # as after a clock that was set back
     os.utime(folder / "config.json", (soon, soon))
-    descriptions = Descriptions()
+    remembered = Descriptions()
     place = Place(PLACE_NAME, "pomona", folder)
-    assert descriptions.describe(place) is not descriptions.describe(place)
+    assert remembered.describe(place) is not remembered.describe(place)
 
 
 def test_what_is_remembered_of_a_config_estimates_the_same(settings: Settings) -> None:
@@ -211,6 +212,39 @@ def test_a_folder_that_the_disk_cannot_read_is_damaged_and_the_others_are_listed
     models = {model.repo_id: model for model in _open(settings).list()}
     assert models["org/good"].will_chat
     assert "Input/output error" in models["org/bad"].problem
+
+
+def test_a_model_deleted_during_the_scan_is_not_listed_as_damaged(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_model(settings.models_dir / PLACE_NAME)
+
+    def find_then_delete(settings: Settings) -> Iterator[Place]:
+        yield from iter_places(settings)
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(installed, "iter_places", find_then_delete)
+    assert [model.repo_id for model in _open(settings).list()] == [GUIDE_ID]
+
+
+def test_a_model_replaced_while_it_was_read_is_read_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_model(settings.models_dir / PLACE_NAME)
+    describe_folder = descriptions.describe_folder
+    moved = []
+
+    def describe_half_way(path: Path, **options: bool) -> FolderFacts:
+        if moved:
+            return describe_folder(path, **options)
+        moved.append((folder / "config.json").rename(folder / "away"))
+        try:
+            return describe_folder(path, **options)
+        finally:
+            moved[0].rename(folder / "config.json")
+
+    monkeypatch.setattr(descriptions, "describe_folder", describe_half_way)
+    assert _open(settings).find(PLACE_NAME).will_chat and moved
 
 
 def test_links_that_lead_nowhere_or_in_a_circle_are_passed_over(settings: Settings) -> None:
