@@ -127,10 +127,11 @@ def test_a_small_file_survives(rig: Rig, name: str) -> None:
     rig.assert_whole()
 
 
+@pytest.mark.parametrize("straight_bytes", (1, 10**9))
 @pytest.mark.parametrize("name", PASSING)
-def test_the_middle_of_a_file_survives(rig: Rig, name: str) -> None:
+def test_the_middle_of_a_file_survives(rig: Rig, name: str, straight_bytes: int) -> None:
     rig.hub.fault(rig.cdn_path(LARGE), skip=2, **PASSING[name])
-    rig.transfer().run()
+    rig.transfer(replace(LIMITS, straight_bytes=straight_bytes)).run()
     rig.assert_whole()
 
 

@@ -2,8 +2,8 @@
 
     python -m tests.engine.transfer_child
 
-Reads one JSON object a line: folder, url, commit, files, limits. For each it forks a process that
-runs the transfer, prints that one's id, and at its end how it ended: 0 is whole, -9 was killed.
+Reads one JSON object a line: folder, url, commit, files, limits, repo_id, token. For each it forks
+a process that runs the transfer, prints its id, and at its end how it ended: 0 is whole, -9 killed.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.library.transfers import ModelTransfer, TransferLimits
 from engine.records import RepoFile
-from tests.engine.transferring import REPO_ID, LoopbackOrigin
+from tests.engine.transferring import REPO_ID, TOKEN, LoopbackOrigin
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -32,12 +32,20 @@ class TransferChild:
         self._stdin, self._stdout = process.stdin, process.stdout
 
     def start(
-        self, folder: Path, url: str, commit: str, files: list[RepoFile], limits: TransferLimits
+        self,
+        folder: Path,
+        url: str,
+        commit: str,
+        files: list[RepoFile],
+        limits: TransferLimits,
+        repo_id: str = REPO_ID,
+        token: str = TOKEN,
     ) -> int:
         """Start a transfer; its process id."""
         known = {name: value for name, value in asdict(limits).items() if name != "jitter"}
         order = {
             "folder": str(folder), "url": url, "commit": commit, "limits": known,
+            "repo_id": repo_id, "token": token,
             "files": [asdict(file) for file in files],
         }  # fmt: skip
         self._stdin.write(json.dumps(order) + "\n")
@@ -68,7 +76,8 @@ def transfer_child() -> Iterator[TransferChild]:
 def _run(order: dict[str, Any]) -> None:
     files = [RepoFile(**file) for file in order["files"]]
     transfer = ModelTransfer(
-        Path(order["folder"]), REPO_ID, order["commit"], files, LoopbackOrigin(order["url"]),
+        Path(order["folder"]), order["repo_id"], order["commit"], files,
+        LoopbackOrigin(order["url"], order["token"]),
         limits=replace(TransferLimits(), **order["limits"]),
     )  # fmt: skip
     transfer.run()

@@ -12,6 +12,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from socket import SHUT_RDWR, socket
 from typing import Any, Protocol
 
+import httpcore
 import httpx
 
 from engine import hub_failures as failures
@@ -32,6 +33,7 @@ from engine.library.transfers.limits import TransferLimits
 
 MAX_REDIRECTS = 10
 MAX_IDLE_BODY_BYTES = 64 * 1024
+STRAIGHT_READ_BYTES = 512 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _OWN_PORTS = {"http": 80, "https": 443}
 
@@ -77,6 +79,8 @@ class HubConnection:
         self._repo_id = repo_id
         self._revision = revision
         self._longest_wait_s = limits.longest_wait_s
+        self._stall_s = limits.stall_s
+        self._straight_bytes = limits.straight_bytes
         self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self._http = httpx.Client(
             timeout=httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None),
@@ -123,9 +127,35 @@ class HubConnection:
             check_bytes(response.status_code, response.headers, wanted)
             etag, is_ranged = strong_etag(response.headers), response.status_code == 206
             chunks = response.iter_raw()
+            if not wanted.is_careful:
+                chunks = self._read_straight(response, chunks)
             yield Body(chunks, str(hop.url), etag, is_ranged)
             if str(response.num_bytes_downloaded) == response.headers.get("content-length"):
                 next(chunks, None)  # one that was read to its end can be used again
+
+    def _read_straight(self, response: httpx.Response, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """A long body, read from its connection in large pieces, which takes a third less work.
+
+        The parser has given away all that it held with the first chunk. The connection is of no
+        use afterwards, and closed.
+        """
+        length = response.headers.get("content-length", "")
+        is_framed = length.isdecimal() and "transfer-encoding" not in response.headers
+        if not is_framed or int(length) < self._straight_bytes:
+            yield from chunks
+            return
+        left_bytes = int(length)
+        for chunk in chunks:
+            left_bytes -= len(chunk)
+            yield chunk
+            break
+        network = response.extensions["network_stream"]
+        while left_bytes > 0:
+            size_bytes = min(left_bytes, STRAIGHT_READ_BYTES)
+            if not (chunk := network.read(size_bytes, timeout=self._stall_s)):
+                raise httpcore.RemoteProtocolError("the body ended early")
+            left_bytes -= len(chunk)
+            yield chunk
 
     def _url(self, wanted: Wanted) -> str:
         return self._origin.file_url(self._repo_id, self._revision, wanted.file.path)
@@ -204,11 +234,15 @@ def _network_errors(wanted: Wanted) -> Iterator[None]:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise TryAgain(failures.unreachable()) from error
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, httpcore.TimeoutException) as error:
         raise TryAgain(failures.too_slow(), is_stall=True) from error
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise failures.bad_endpoint() from error
-    except (httpx.HTTPError, httpx.StreamError) as error:
+    except httpx.LocalProtocolError as error:  # of all that is sent, only the login may be odd
+        raise failures.login_unreadable() from error
+    except (
+        httpx.HTTPError, httpx.StreamError, httpcore.NetworkError, httpcore.ProtocolError,
+    ) as error:  # fmt: skip
         name = failures.shown(wanted.file.path)
         raise TryAgain(
             Interrupted(
