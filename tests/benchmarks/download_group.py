@@ -89,8 +89,11 @@ class Bench:
 
 
 def write_random(path: Path, size_bytes: int) -> None:
-    """A file of a few random megabytes over and over, each with its number in it."""
-    block = bytearray(random.Random(7).randbytes(min(BLOCK_BYTES, max(1, size_bytes))))
+    """A file of one random megabyte over and over, each with its number in it.
+
+    No two names get the same content: huggingface_hub would fetch that once.
+    """
+    block = bytearray(random.Random(path.name).randbytes(min(BLOCK_BYTES, max(1, size_bytes))))
     with open(path, "wb") as stream:
         for number, at in enumerate(range(0, size_bytes, len(block))):
             block[:8] = (number + 1).to_bytes(8, "big")[: len(block[:8])]
