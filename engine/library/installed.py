@@ -152,10 +152,6 @@ class Library:
         """Note an answer of this model; never waits for the disk and never fails."""
         self._usage.record(Use(repo_id, now_at, stats))
 
-    def mark_used(self, repo_id: str, now_at: float) -> None:
-        """Note an answer of which no figures are known."""
-        self.record_use(repo_id, now_at)
-
     def close(self) -> None:
         """Write what was noted of uses."""
         self._usage.close()
