@@ -184,7 +184,6 @@ class ChatHandlers:
                 if conversation.epoch != epoch:
                     return
                 yield conversation.blocks(), gr.skip()
-            self._engine.library.mark_used(model_id, time.time())
             yield conversation.blocks(), gr.Textbox(**_IDLE_BOX)
         except EngineError as error:
             show_toast(error)

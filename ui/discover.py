@@ -131,8 +131,8 @@ def _wire_download(
 ) -> None:
     panel, dialog = view.download, view.download.dialog
     standing = panel.outputs()
-    for event in (tab.select, panel.timer.tick):
-        event(shows_errors(handlers.follow), view.shown, standing, **private)
+    tab.select(shows_errors(handlers.come_back), view.shown, standing, **private)
+    panel.timer.tick(shows_errors(handlers.follow), view.shown, standing, **private)
     panel.button.click(
         shows_errors(handlers.press), view.shown, [*standing, dialog.panel, dialog.text], **private
     ).then(None, None, None, js=dialog.open_js, **private)
