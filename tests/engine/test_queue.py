@@ -138,17 +138,25 @@ def test_a_cancelled_one_starts_anew(rig: Rig) -> None:
 
 def test_a_hub_in_trouble_fails_one_job_and_retry_goes_on(rig: Rig) -> None:
     files = rig.add()
-    commit = rig.hub.models[PEAR].newest
-    rig.hub.fault(f"/{PEAR}/{commit}/model-00002", times=None, status=503)
+    shard = "model-00002-of-00002.safetensors"
+    shard_path = f"/{PEAR}/{rig.hub.models[PEAR].newest}/{shard}"
+    rig.hub.fault(shard_path, times=None, delay_s=600.0)
     downloads = rig.open()
     job = downloads.start(PEAR)
+    rest_bytes = job.total_bytes - len(files[shard])
+    wait_for(lambda: status_of(downloads, job.job_id).done_bytes >= rest_bytes)
+    downloads.pause(job.job_id)
+    rig.hub.clear()
+    rig.hub.fault(shard_path, times=None, status=503)
+    downloads.resume(job.job_id)
     failed = wait_until(downloads, job.job_id, "failed")
-    assert "Hub" in failed.error and not downloads.is_busy(PEAR)
+    assert "Hub" in failed.error and failed.done_bytes == rest_bytes
+    assert not downloads.is_busy(PEAR)
     rig.hub.clear()
     downloads.retry(job.job_id)
     wait_until(downloads, job.job_id, "done")
     assert files_of(rig.models_dir / PEAR) == wanted(files)
-    assert {name for name in rig.asked_for()} == {"model-00002-of-00002.safetensors"}
+    assert set(rig.asked_for()) == {shard}
 
 
 def test_a_day_of_waiting_is_told_and_not_waited_for(rig: Rig) -> None:
