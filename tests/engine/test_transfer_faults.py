@@ -69,6 +69,7 @@ PASSING: Mapping[str, Mapping[str, Any]] = {
     "a redirect to itself": {"status": 302, "headers": {"location": ""}},
     "a redirect to a file": {"status": 302, "headers": {"location": "file:///etc/passwd"}},
     "a redirect to nonsense": {"status": 302, "headers": {"location": "http://[::bad/"}},
+    "a redirect to an odd name": {"status": 302, "headers": {"location": f"http://{'x' * 80}.a/"}},
     "a login page": {"status": 200, "body": b"<html>", "headers": {"content-type": "text/html"}},
     "an ETag that leads out": {"last_headers": {"etag": '"../../../evil"'}},
     "an ETag of megabytes": {"last_headers": {"etag": '"' + "x" * 20_000 + '"'}},
@@ -304,6 +305,25 @@ def test_without_a_server_it_says_so(rig: Rig) -> None:
     with pytest.raises(Offline):
         rig.transfer().run()
     assert present_bytes(rig.folder, rig.repo_files) == 0
+
+
+@pytest.mark.parametrize("proxy", ("socks5://127.0.0.1:1", "what://x", "http://[::bad"))
+def test_a_proxy_that_cannot_be_used_is_no_network(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    with monkeypatch.context() as patch:
+        patch.setenv("ALL_PROXY", proxy)
+        with pytest.raises(Offline, match="cannot be reached"):
+            rig.transfer().run()
+    rig.transfer().run()
+    rig.assert_whole()
+
+
+def test_a_login_that_no_header_can_carry_is_told_at_once(rig: Rig) -> None:
+    with pytest.raises(HubError, match="login"):
+        rig.transfer(token="two\nlines").run()
+    assert rig.hub.requests == []
 
 
 @pytest.mark.parametrize("clock", (lambda: 0.0, lambda: -1e9, lambda: 4e9))

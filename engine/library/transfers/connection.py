@@ -82,13 +82,7 @@ class HubConnection:
         self._stall_s = limits.stall_s
         self._straight_bytes = limits.straight_bytes
         self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"user-agent": "pomona", "accept": "*/*"},
-            follow_redirects=False,
-        )
+        self._http = _make_client(limits)
 
     def hang_up(self) -> None:
         """Wake every thread that waits for a server; their requests fail."""
@@ -168,7 +162,12 @@ class HubConnection:
             headers={**headers, **request_headers(wanted)},
             extensions={"trace": self._trace},
         )
-        return self._http.send(request, stream=True, auth=None)
+        try:
+            return self._http.send(request, stream=True, auth=None)
+        except UnicodeError as error:  # a server's name that cannot be one
+            raise TryAgain(_nowhere()) from error
+        except RuntimeError as error:  # a thread that was left behind finds the client closed
+            raise TryAgain(failures.closed()) from error
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember each connection, so that it can be hung up from outside."""
@@ -209,6 +208,20 @@ class HubConnection:
         if not hop.is_own:
             return TryAgain(failures.refused(status))
         return refusal(status, headers, about, hop.has_token)
+
+
+def _make_client(limits: TransferLimits) -> httpx.Client:
+    """A client that keeps no cookies and follows nobody. Raises Offline for an odd proxy."""
+    try:
+        return httpx.Client(
+            timeout=httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={"user-agent": "pomona", "accept": "*/*"},
+            follow_redirects=False,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise failures.unreachable() from error
 
 
 def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
