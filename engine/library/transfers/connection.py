@@ -5,6 +5,7 @@ body is ever unpacked.
 """
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -81,12 +82,15 @@ class HubConnection:
         self._longest_wait_s = limits.longest_wait_s
         self._stall_s = limits.stall_s
         self._straight_bytes = limits.straight_bytes
+        self._lock = threading.Lock()
         self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
         self._http = _make_client(limits)
 
     def hang_up(self) -> None:
         """Wake every thread that waits for a server; their requests fail."""
-        for stream in list(self._streams):
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
             network = stream.get_extra_info("socket")
             with contextlib.suppress(OSError):
                 # The plain socket's method: TLS would say goodbye, which can block.
@@ -172,7 +176,8 @@ class HubConnection:
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember each connection, so that it can be hung up from outside."""
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            self._streams.add(info["return_value"])
+            with self._lock:
+                self._streams.add(info["return_value"])
 
     def _hop(self, url: httpx.URL) -> _Hop:
         is_own = _origin_of(url) == _origin_of(httpx.URL(self._origin.endpoint))
