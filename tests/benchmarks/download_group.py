@@ -67,7 +67,7 @@ class Bench:
 
     @contextmanager
     def model(self, files: Iterable[tuple[str, int]], delay_s: float = 0) -> Iterator[Any]:
-        """A model of random files with these names and sizes; None in the Hub's place after it."""
+        """A model of random files with these names and sizes, which are gone afterwards."""
         number = next(self._numbers)
         source = self.folder / f"source-{number}"
         source.mkdir()
@@ -156,7 +156,7 @@ def _kills(bench: Bench, effort: DownloadEffort) -> Figure:
             found = folder / "files" / "model.safetensors"
             if was_killed and found.exists():
                 disk_bytes = equal_bytes(found, model["source"] / found.name)
-                again_bytes = disk_bytes - present_bytes(folder, files)
+                again_bytes = max(0, disk_bytes - present_bytes(folder, files))
                 pairs.append((again_bytes / MB, max(KILL_BYTES, KILL_SHARE * disk_bytes) / MB))
             found.unlink(missing_ok=True)
     name = "fetched again after kill -9 / the more of 2 % and 32 MB"
