@@ -23,6 +23,7 @@ class Crossings:
     ) -> None:
         self._chat = chat
         self._discover = discover
+        self._manage = manage
         self.leave_discover = discover.leave_tab
         self.leave_manage = manage.leave_tab
 
@@ -39,6 +40,10 @@ class Crossings:
         if not 0 <= place < len(manage.picks):
             return [gr.skip() for _ in range(1 + DETAIL_OUTPUTS)]
         return [gr.Tabs(selected="discover"), *self._discover.details(shown, manage.picks[place])]
+
+    def delete(self, shown: ManageShown, conversation: Conversation) -> list[Any]:
+        """Delete the model that the dialogue was about, also from the chat's picker."""
+        return [*self._manage.delete(shown), self._chat.list_models(conversation)]
 
     def _chat_with(self, repo_id: str, conversation: Conversation) -> list[Any]:
         if not repo_id:
@@ -66,6 +71,10 @@ def wire_crossings(
     discover.download.chat.click(
         shows_errors(crossings.chat_from_discover), [discover.shown, chat.conversation], there,
         **private,
+    )  # fmt: skip
+    manage.dialog.confirm.click(
+        shows_errors(crossings.delete), [manage.shown, chat.conversation],
+        [manage.dialog.panel, *manage.everything(), chat.model], **private,
     )  # fmt: skip
     discover.download.manage.click(_to_manage, None, tabs, **private)
     for place, button in enumerate(manage.picks.buttons()):

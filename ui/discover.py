@@ -78,9 +78,9 @@ def build_discover() -> DiscoverView:
             facts = gr.HTML("", elem_id="facts")
             plot = gr.BarPlot(
                 pd.DataFrame({"context": [], "GB": [], "part": []}), x="context", y="GB",
-                color="part", color_map=_PLOT_COLORS, height=240, x_title="context, tokens",
-                y_title="GB", label="Memory by context", elem_id="memory-plot", buttons=[],
-                sort=None,
+                color="part", color_map=_PLOT_COLORS, height=260, x_title="context, tokens",
+                y_title="GB", label="Memory by context", show_label=False, buttons=[], sort=None,
+                elem_id="memory-plot",
             )  # fmt: skip
             with gr.Accordion("Files", open=False):
                 files = gr.HTML("", elem_id="files")

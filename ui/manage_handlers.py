@@ -153,7 +153,7 @@ class ManageHandlers:
         gr.Info(
             f"{count} model{'s have' if count > 1 else ' has'} a newer revision on the Hub."
             if count
-            else "Every model is at the newest revision."
+            else "No newer revision was found."
         )
         return self._everything(shown)
 
@@ -192,7 +192,8 @@ class ManageHandlers:
 
     def _moving(self, shown: ManageShown, statuses: tuple[DownloadStatus, ...]) -> list[Any]:
         is_moving = shown.is_open and any(status.is_active for status in statuses)
-        return [gr.Timer(active=is_moving), *show_rows(shown.jobs, statuses)]
+        rows = show_rows(shown.jobs, statuses, self._engine.downloads.problem)
+        return [gr.Timer(active=is_moving), *rows]
 
     def _library(self, shown: ManageShown) -> list[Any]:
         models = self._engine.library.list()

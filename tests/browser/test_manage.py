@@ -16,6 +16,7 @@ from tests.loopback_hub import LoopbackHub
 from tests.models import write_model
 
 PEAR, SLOW, OTHER, GATED, BASE = "pear/Pear", "slow/Slow", "slow/Other", "shut/Gated", "old/Base"
+FIG = "fig/Fig"
 READY, LOADED, DOOMED, DAMAGED = "tiny/ready", "tiny/loaded", "tiny/doomed", "tiny/damaged"
 WEIGHTS = {"safetensors": {"parameters": {"F32": 40_000}, "total": 40_000}}
 CHATS = {
@@ -48,6 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with LoopbackHub() as hub:
         hub.add_model(PEAR, bodies(write_model(hubs / "pear", ends=True)) | card, **CHATS)
         large = bodies(write_model(hubs / "slow", layers=4, hidden=128)) | card
+        hub.add_model(FIG, bodies(write_model(hubs / "fig", seed=3)) | card, **CHATS)
         hub.add_model(SLOW, large, **CHATS)
         hub.add_model(OTHER, large, **CHATS)
         hub.add_model(GATED, large, gated="manual", **CHATS)
@@ -259,6 +261,36 @@ def test_a_damaged_model_says_what_is_wrong_and_offers_repair(
     expect(page.locator("#m-repair")).to_have_text("Repair")
     expect(page.locator("#m-chat")).to_be_disabled()
     expect(page.locator("#m-load")).to_be_disabled()
+
+
+def test_a_spoiled_file_is_found_and_mended_and_a_newer_revision_is_fetched(
+    page: Page, discover: DiscoverPage, manage: ManagePage, place: Place
+) -> None:
+    discover.open()
+    discover.choose(FIG)
+    discover.download.click()
+    expect(discover.download).to_have_text("Installed")
+    weights = place.models / FIG / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    manage.open()
+    manage.choose(FIG)
+    note = page.locator("#actions-note")
+    page.get_by_role("button", name="Check the files").click()
+    expect(note).to_contain_text("Not as downloaded: model.safetensors")
+    page.get_by_role("button", name="Repair").click()
+    expect(manage.job(FIG).filter(has_text="done").first).to_be_visible()
+    page.get_by_role("button", name="Check the files").click()
+    expect(note).to_contain_text("Every file is as it was downloaded")
+    assert weights.read_bytes() == whole
+    renewed = {p.name: p.read_bytes() for p in (place.models / FIG).iterdir() if p.name[0] != "."}
+    newest = place.hub.add_model(FIG, renewed | {"README.md": b"# Better"}, **CHATS)
+    page.locator("#check-updates").click()
+    expect(manage.actions).to_contain_text(newest[:10])
+    page.locator("#m-update").click()
+    expect(page.locator("#m-update")).to_have_count(0)
+    expect(manage.actions.locator("tr").filter(has_text="Revision")).to_contain_text(newest[:10])
+    assert (place.models / FIG / "README.md").read_bytes() == b"# Better"
 
 
 def test_the_guide_cannot_be_deleted(page: Page, manage: ManagePage) -> None:
