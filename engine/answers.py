@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.chats import Chats
+from engine.chats import Chats, Written
 from engine.errors import Cancelled, ChatsError, EngineError
 from engine.inference import ChatTicket
 from engine.records import (
@@ -60,8 +60,10 @@ class AnswerState:
 class RunningAnswer:
     """One answer being written. Safe to read from any thread."""
 
-    def __init__(self, ticket: ChatTicket, message_id: int, text: str, reasoning: str) -> None:
-        self.message_id = message_id
+    def __init__(
+        self, ticket: ChatTicket, place: Written, text: str = "", reasoning: str = ""
+    ) -> None:
+        self.message_id, self.chat_id = place.message_id, place.chat_id
         self._ticket = ticket
         self._parts, self._thoughts = [text], [reasoning]
         self._step: ChatEvent | None = None
@@ -140,10 +142,10 @@ class Answers:
         self._running: dict[tuple[int, int], RunningAnswer] = {}
 
     def begin(
-        self, chats: Chats, message_id: int, messages: Sequence[Message], params: SamplingParams,
+        self, chats: Chats, place: Written, messages: Sequence[Message], params: SamplingParams,
         model_id: str, text: str = "", reasoning: str = "",
     ) -> RunningAnswer:  # fmt: skip
-        """Ask a model, and write its answer to a stored message that is "writing".
+        """Ask a model, and write its answer to the stored message ``place``, which is "writing".
 
         ``text`` and ``reasoning`` are what it has already. Raises InvalidRequest and Busy; the
         stored message is then finished, with the error.
@@ -152,11 +154,11 @@ class Answers:
             ticket = self._ask(messages, params, model_id)
         except EngineError as error:
             failed = AnswerState(text, reasoning, error=error)
-            chats.finish_answer(message_id, text, reasoning, failed.details())
+            chats.finish_answer(place.message_id, text, reasoning, failed.details())
             raise
-        answer = RunningAnswer(ticket, message_id, text, reasoning)
+        answer = RunningAnswer(ticket, place, text, reasoning)
         with self._lock:
-            self._running[id(chats), message_id] = answer
+            self._running[id(chats), place.message_id] = answer
         threading.Thread(
             target=self._write, args=(chats, answer), name="pomona-answer", daemon=True
         ).start()
@@ -166,6 +168,12 @@ class Answers:
         """The answer that is being written to this message."""
         with self._lock:
             return self._running.get((id(chats), message_id))
+
+    def chats_being_written(self, chats: Chats) -> frozenset[str]:
+        """The conversations of one store in which a model is writing."""
+        with self._lock:
+            mine = [a.chat_id for (store, _), a in self._running.items() if store == id(chats)]
+        return frozenset(mine)
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Give the answers that ended with their model time to be written down."""

@@ -9,7 +9,9 @@ from engine import Engine
 from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
-from ui.chat import ChatHandlers, build_chat, wire_chat
+from ui.chat import build_chat, wire_chat
+from ui.chat_handlers import ChatHandlers
+from ui.chat_list import ChatListHandlers
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
@@ -18,6 +20,7 @@ from ui.errors import shows_errors
 from ui.format import format_machine
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
+from ui.model_picker import ModelHandlers
 from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 256
@@ -38,13 +41,14 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
                 manage = build_manage()
         # First, so that a handler of the page with the same name does not take its place.
         wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine), ManageApi(engine))
-        chatting, finding = ChatHandlers(engine, default_model), DiscoverHandlers(engine)
+        chatting, finding = ChatHandlers(engine), DiscoverHandlers(engine)
+        models = ModelHandlers(engine, default_model)
         managing = ManageHandlers(engine)
-        wire_chat(chat, chatting, demo, chat_tab)
+        wire_chat(chat, chatting, models, ChatListHandlers(engine, chatting), demo, chat_tab)
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
         wire_crossings(
-            Crossings(chatting, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
+            Crossings(models, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,
         )  # fmt: skip
         demo.load(

@@ -1,138 +1,173 @@
-"""One visitor's conversation on the server, and how it looks in the chat log."""
+"""One visitor's page of the Chat tab: which conversation it shows, and how it looks in the log."""
 
-import time
-from dataclasses import dataclass, field
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from engine import ChatTicket
+from engine.answers import AnswerState
+from engine.chats import Chats, ChatSummary, StoredChat, StoredMessage
 from engine.records import (
     ChatEvent,
-    Finished,
+    GenerationStats,
     Loading,
     Message,
     Prefill,
     Queued,
-    ReasoningDelta,
-    TextDelta,
 )
-from ui.format import format_bytes, format_stats, format_stats_html, format_status
+from ui.format import format_bytes, format_stats, format_status, model_title
 
-
-@dataclass
-class Answer:
-    """An answer being written, or written."""
-
-    text: str = ""
-    reasoning: str = ""
-    reasoning_s: float | None = None
-    status: str = "Thinking about where to start…"
-    stats: str = ""
-    is_done: bool = False
-    _reasoning_at: float = 0.0
-
-    def apply(self, event: ChatEvent) -> None:
-        """Take one event into account."""
-        match event:
-            case TextDelta(text):
-                self._end_reasoning()
-                self.text += text
-            case ReasoningDelta(text):
-                self._reasoning_at = self._reasoning_at or time.perf_counter()
-                self.reasoning += text
-            case Loading(done, total):
-                self.status = f"Loading the model: {format_bytes(done)} of {format_bytes(total)}"
-            case Queued(position):
-                self.status = "You are next" if position == 1 else f"{position - 1} before you"
-            case Prefill(done, total, _):
-                self.status = f"Reading: {done:,} of {total:,} tokens"
-            case Finished(reason, stats):
-                self._end_reasoning()
-                self.stats = format_stats(stats, reason)
-                self.is_done = True
-
-    def fail(self) -> None:
-        """End with what there is."""
-        self._end_reasoning()
-        self.stats = "cut by an error"
-        self.is_done = True
-
-    def message(self) -> Message:
-        """The turn as it is sent back to the model."""
-        text = self.text.lstrip("\n") if self.reasoning else self.text
-        return Message("assistant", text, self.reasoning)
-
-    def blocks(self) -> list[dict[str, Any]]:
-        """Chatbot messages: the reasoning in a folded block, the answer, the quiet line.
-
-        The line is a message of its own, so that copying the answer copies nothing else.
-        """
-        blocks = []
-        if self.reasoning.strip():
-            blocks.append(self._reasoning_block())
-        text = self.text.strip("\n") if self.reasoning else self.text
-        if not text and not self.reasoning and not self.is_done:
-            text = format_status(self.status)
-        if text:
-            blocks.append({"role": "assistant", "content": text})
-        if self.stats:
-            blocks.append({"role": "assistant", "content": format_stats_html(self.stats)})
-        return blocks
-
-    def _reasoning_block(self) -> dict[str, Any]:
-        metadata: dict[str, Any] = {"title": "Thinking", "status": "pending"}
-        if self.reasoning_s is not None:
-            metadata = {"title": "Thought", "status": "done", "duration": self.reasoning_s}
-        return {"role": "assistant", "content": self.reasoning.strip(), "metadata": metadata}
-
-    def _end_reasoning(self) -> None:
-        if self._reasoning_at and self.reasoning_s is None:
-            self.reasoning_s = round(time.perf_counter() - self._reasoning_at, 1)
+SHOWN_MESSAGES = 60
+_WAITING = "Thinking about where to start…"
+_CONTINUABLE = ("length", "cancelled")
+_STATS = {one.name for one in fields(GenerationStats)}
+Running = Callable[[int], AnswerState | None]
 
 
 @dataclass
 class Conversation:
-    """What one visitor said and heard. Lives in that visitor's session alone.
+    """What one page of the Chat tab shows and offers. Lives in that visitor's session alone.
 
-    ``epoch`` counts new chats, so that an answer to an old one no longer reaches the page.
-    ``offered`` is what the model picker lists: label and id.
+    ``chat`` is the conversation as the page has seen it; None is a new one. ``epoch`` rises when
+    another one is shown, so that an answer to the old one no longer reaches the page. ``offered``
+    is what the model picker lists: label and id. ``owners`` are the messages behind the blocks of
+    the log. ``store`` holds a guest's conversations, for as long as the session lasts.
     """
 
-    turns: list[tuple[str, Answer]] = field(default_factory=list)
-    ticket: ChatTicket | None = None
-    epoch: int = 0
     model_id: str = ""
     offered: tuple[tuple[str, str], ...] = ()
+    chat: StoredChat | None = None
+    epoch: int = 0
+    answering_id: int = 0
+    owners: list[int] = field(default_factory=list)
+    shown_messages: int = SHOWN_MESSAGES
+    search: str = ""
+    is_renaming: bool = False
+    deleted: ChatSummary | None = None
+    store: Chats | None = None
 
-    @property
-    def is_answering(self) -> bool:
-        """Whether an answer is being written."""
-        return self.ticket is not None
-
-    def stop(self) -> None:
-        """Ask for the end of the answer being written."""
-        if self.ticket is not None:
-            self.ticket.cancel()
-
-    def clear(self) -> None:
-        """Begin a new chat."""
-        self.stop()
-        self.ticket = None
-        self.turns = []
+    def show(self, chat: StoredChat | None) -> None:
+        """Turn to another conversation."""
+        self.chat = chat
         self.epoch += 1
+        self.answering_id = 0
+        self.shown_messages = SHOWN_MESSAGES
+        self.is_renaming = False
 
-    def messages(self) -> list[Message]:
-        """The conversation for the model; the last turn's empty answer is left out."""
-        messages = []
-        for text, answer in self.turns:
-            messages.append(Message("user", text))
-            if answer.text or answer.is_done:
-                messages.append(answer.message())
-        return messages
+    def messages(self, before: int | None = None) -> list[Message]:
+        """The conversation for the model, up to and with message ``before``; all without one."""
+        found = []
+        for message in self.chat.messages if self.chat else ():
+            if message.text or message.role == "user":
+                text = message.text.lstrip("\n") if message.reasoning else message.text
+                found.append(Message(message.role, text, message.reasoning))
+            if message.message_id == before:
+                break
+        return found
 
-    def blocks(self) -> list[dict[str, Any]]:
-        """The whole log for the Chatbot."""
+    def blocks(self, running: Running = lambda _: None) -> list[dict[str, Any]]:
+        """The log for the Chatbot, the last messages of a long conversation alone."""
+        self.owners = []
+        messages = self.chat.messages if self.chat else ()
         blocks: list[dict[str, Any]] = []
-        for text, answer in self.turns:
-            blocks.append({"role": "user", "content": text})
-            blocks.extend(answer.blocks())
+        if hidden := len(messages) - self.shown_messages:
+            if hidden > 0:
+                text = f"{hidden:,} earlier message{'s' if hidden > 1 else ''}"
+                self._put(blocks, 0, [_line(f'<a href="#earlier">Show {text}</a>')])
+        for message in messages[-self.shown_messages :]:
+            state = running(message.message_id) if message.state == "writing" else None
+            self._put(blocks, message.message_id, message_blocks(message, state))
         return blocks
+
+    def close(self) -> None:
+        """Let go of a guest's conversations."""
+        if self.store is not None:
+            self.store.close()
+
+    def _put(self, blocks: list[dict[str, Any]], owner: int, new: list[dict[str, Any]]) -> None:
+        blocks.extend(new)
+        self.owners.extend(owner for _ in new)
+
+
+def message_blocks(message: StoredMessage, state: AnswerState | None) -> list[dict[str, Any]]:
+    """One message as blocks: reasoning folded, the text, and a quiet line of figures and links.
+
+    The line is a block of its own, so that copying the answer copies nothing else.
+    """
+    if message.role == "user":
+        blocks = [{"role": "user", "content": message.text}]
+        return [*blocks, _line(_versions(message))] if message.versions > 1 else blocks
+    text = state.text if state else message.text
+    reasoning = state.reasoning if state else message.reasoning
+    is_writing = state is not None and not state.is_done
+    blocks = []
+    if reasoning.strip():
+        seconds = state.reasoning_s if state else message.details.get("reasoning_s")
+        blocks.append(_reasoning_block(reasoning, seconds, is_writing and not text))
+    text = text.strip("\n") if reasoning else text
+    if not text and not reasoning and is_writing and state is not None:
+        text = format_status(_step(state.step))
+    if text:
+        blocks.append({"role": "assistant", "content": text})
+    if not is_writing:
+        blocks.append(_line(_footer(message)))
+    return blocks
+
+
+def _reasoning_block(text: str, seconds: float | None, is_pending: bool) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"title": "Thinking", "status": "pending"}
+    if not is_pending:
+        metadata = {"title": "Thought", "status": "done"}
+        if seconds is not None:
+            metadata["duration"] = seconds
+    return {"role": "assistant", "content": text.strip(), "metadata": metadata}
+
+
+def _footer(message: StoredMessage) -> str:
+    details = message.details
+    parts = []
+    if message.versions > 1:
+        parts.append(_versions(message))
+        if message.model_id:
+            parts.append(html.escape(model_title(message.model_id, False)))
+    if isinstance(details.get("stats"), dict):
+        stats = GenerationStats(**{k: v for k, v in details["stats"].items() if k in _STATS})
+        parts.append(html.escape(format_stats(stats, details.get("reason") or "cancelled")))
+    elif details.get("edited"):
+        parts.append("edited by you")
+    if details.get("error"):
+        parts.append(f"cut by an error: {html.escape(str(details['error'])[:300])}")
+    if message.state == "cut":
+        parts.append("cut: Pomona ended while this was written")
+    if message.text and (message.state == "cut" or details.get("reason") in _CONTINUABLE):
+        parts.append(f'<a href="#continue-{message.message_id}">Continue</a>')
+    return " · ".join(parts)
+
+
+def _versions(message: StoredMessage) -> str:
+    """Links to the versions of a turn before and after this one."""
+    at, count = message.version, message.versions
+    links = []
+    for step, sign, name in ((-1, "‹", "Earlier"), (1, "›", "Later")):
+        is_there = 1 <= at + step <= count
+        target = f"#version-{message.message_id}-{'before' if step < 0 else 'after'}"
+        link = f'<a href="{target}" title="{name} version">{sign}</a>'
+        links.append(link if is_there else f"<i>{sign}</i>")
+    return f"{links[0]} {at} of {count} {links[1]}"
+
+
+def _line(markup: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": f'<span class="stats">{markup}</span>'}
+
+
+def _step(event: ChatEvent | None) -> str:
+    """What happens before the first word."""
+    match event:
+        case Loading(done, total):
+            return f"Loading the model: {format_bytes(done)} of {format_bytes(total)}"
+        case Queued(position):
+            return "You are next" if position == 1 else f"{position - 1} before you"
+        case Prefill(done, total, _):
+            return f"Reading: {done:,} of {total:,} tokens"
+        case _:
+            return _WAITING

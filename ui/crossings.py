@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from ui.chat import ChatHandlers, ChatView
+from ui.chat import ChatView
 from ui.conversation import Conversation
 from ui.discover import DiscoverView
 from ui.discover_handlers import DETAIL_OUTPUTS, DiscoverHandlers, Shown
@@ -13,15 +13,16 @@ from ui.errors import shows_errors
 from ui.manage import ManageView
 from ui.manage_handlers import ManageHandlers
 from ui.manage_state import ManageShown
+from ui.model_picker import ModelHandlers
 
 
 class Crossings:
     """Handlers that act on two tabs."""
 
     def __init__(
-        self, chat: ChatHandlers, discover: DiscoverHandlers, manage: ManageHandlers
+        self, models: ModelHandlers, discover: DiscoverHandlers, manage: ManageHandlers
     ) -> None:
-        self._chat = chat
+        self._models = models
         self._discover = discover
         self._manage = manage
         self.leave_discover = discover.leave_tab
@@ -43,12 +44,12 @@ class Crossings:
 
     def delete(self, shown: ManageShown, conversation: Conversation) -> list[Any]:
         """Delete the model that the dialogue was about, also from the chat's picker."""
-        return [*self._manage.delete(shown), self._chat.list_models(conversation)]
+        return [*self._manage.delete(shown), self._models.list_models(conversation)]
 
     def _chat_with(self, repo_id: str, conversation: Conversation) -> list[Any]:
         if not repo_id:
             return [gr.skip(), gr.skip()]
-        return [gr.Tabs(selected="chat"), self._chat.talk_to(repo_id, conversation)]
+        return [gr.Tabs(selected="chat"), self._models.talk_to(repo_id, conversation)]
 
 
 def wire_crossings(

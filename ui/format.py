@@ -102,11 +102,6 @@ def format_status(text: str) -> str:
     return f'<span class="waiting">{html.escape(text)}</span>'
 
 
-def format_stats_html(text: str) -> str:
-    """The quiet line as markup."""
-    return f'<span class="stats">{html.escape(text)}</span>'
-
-
 def format_age(seconds: float) -> str:
     """``just now``, ``5 minutes ago``, ``3 hours ago``, ``12 days ago``."""
     for size_s, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):

@@ -15,7 +15,7 @@ from engine.chats.records import ChatSummary, MessageState, StoredChat, StoredMe
 from engine.chats.schema import open_chats
 from engine.chats.search import find_chats
 from engine.chats.titles import UNTITLED, make_title, shorten
-from engine.chats.tree import newest_below, path_to, versions_of
+from engine.chats.tree import below, children_of, newest_below, path_to, versions_of
 from engine.errors import ChatChanged, ChatNotFound, ChatsUnavailable
 from engine.records import Role
 
@@ -187,6 +187,26 @@ class Chats:
                 )  # fmt: skip
             return Written(row[0], self._touch(row[0]), message_id)
 
+    def take_back(self, chat_id: str, revision: int, message_id: int) -> Written | None:
+        """Remove a message with all that followed it; None when nothing is left and all is gone.
+
+        Another version of its turn is shown instead, the newest, or what stood before it.
+        """
+        with self._changing() as execute:
+            self._check(chat_id, revision)
+            parents = self._parents(chat_id)
+            if message_id not in parents:
+                raise _not_found()
+            gone = below(message_id, parents)
+            execute(f"DELETE FROM messages WHERE message_id IN ({','.join(map(str, gone))})")
+            rest = {one: up for one, up in parents.items() if one not in gone}
+            if not rest:
+                execute("DELETE FROM chats WHERE chat_id = ?", chat_id)
+                return None
+            brothers = children_of(rest.items())[parents[message_id]]
+            leaf = newest_below(brothers[-1], rest) if brothers else parents[message_id]
+            return self._show(chat_id, leaf or 0)
+
     def choose(self, chat_id: str, revision: int, message_id: int) -> Written:
         """Show a version of a turn, with the newest of what followed it."""
         with self._changing():
@@ -279,20 +299,11 @@ class Chats:
                 self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield lambda sql, *values: self._connection.execute(sql, values)
-            except BaseException:
-                if is_outer and self._connection.in_transaction:
+                if is_outer:
+                    self._connection.execute("COMMIT")
+            finally:
+                if is_outer and self._connection.in_transaction:  # it failed
                     self._connection.execute("ROLLBACK")
-                raise
-            if is_outer:
-                self._commit()
-
-    def _commit(self) -> None:
-        try:
-            self._connection.execute("COMMIT")
-        except sqlite3.Error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
 
 
 @contextmanager

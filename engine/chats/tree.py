@@ -41,3 +41,14 @@ def children_of(pairs: Iterable[tuple[int, int | None]]) -> dict[int | None, lis
     for message_id, parent_id in sorted(pairs):
         children[parent_id].append(message_id)
     return children
+
+
+def below(message_id: int, parents: Parents) -> set[int]:
+    """A message and all that followed it, on every branch."""
+    children = children_of(parents.items())
+    found, todo = set[int](), [message_id]
+    while todo:
+        one = todo.pop()
+        found.add(one)
+        todo += children[one]
+    return found

@@ -192,6 +192,8 @@ class MlxModel:
                 "Choose a version of it whose name says “instruct”, “it” or “chat”.",
             )
         with foreign_errors(_template_failed):
+            if messages[-1].role == "assistant":  # it is written on from where it ended
+                return self._render(messages, continue_final_message=True)
             return self._render(messages, add_generation_prompt=True)
 
     def stable_prefix_tokens(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
@@ -199,7 +201,9 @@ class MlxModel:
 
         Templates drop earlier reasoning, so the end of today's prompt may not be part of the next.
         """
-        longer = [*messages, Message("assistant", _DUMMY), Message("user", _DUMMY)]
+        longer = [*messages, Message("user", _DUMMY)]
+        if messages[-1].role != "assistant":
+            longer.insert(-1, Message("assistant", _DUMMY))
         with foreign_errors(_template_failed):
             later = self._render(longer, add_generation_prompt=True)
         return _common_prefix(prompt, later)
@@ -208,14 +212,12 @@ class MlxModel:
         """The most that MLX has held in arrays since it started."""
         return int(mx.get_peak_memory())
 
-    def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> list[int]:
+    def _render(self, messages: Sequence[Message], **ending: bool) -> list[int]:
         """Tokens of the messages. Marks that somebody wrote stay text and begin no turn."""
         raw = [{"role": m.role, "content": m.text} for m in messages]
         is_jinja = isinstance(self.tokenizer.chat_template, str)
         options = {"sanitize_control_tokens": True} if is_jinja else {}
-        tokens = self.tokenizer.apply_chat_template(
-            raw, add_generation_prompt=add_generation_prompt, tokenize=True, **options
-        )
+        tokens = self.tokenizer.apply_chat_template(raw, tokenize=True, **ending, **options)
         return [int(token) for token in tokens]
 
     def answer_start(self, messages: Sequence[Message], prompt: Sequence[int]) -> list[int]:

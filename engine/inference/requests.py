@@ -38,7 +38,10 @@ def check_params(params: SamplingParams) -> None:
 
 
 def check_messages(messages: Sequence[Message], limits: Limits) -> None:
-    """Raise InvalidRequest unless this is a conversation that a model can answer."""
+    """Raise InvalidRequest unless this is a conversation that a model can answer.
+
+    An answer at the end is one to be written on.
+    """
     if len(messages) > limits.messages:
         raise InvalidRequest(
             f"A conversation may have {limits.messages:,} messages.", "Start a new chat."
@@ -53,5 +56,5 @@ def check_messages(messages: Sequence[Message], limits: Limits) -> None:
             f"The conversation has {chars:,} characters; {limits.message_chars:,} are the most.",
             "Shorten the message, or start a new chat.",
         )
-    if not messages or messages[-1].role != "user" or not messages[-1].text.strip():
+    if not messages or messages[-1].role == "system" or not messages[-1].text.strip():
         raise InvalidRequest("There is no message to answer.", "Write something first.")

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect
 
 from tests.app_process import RunningApp
@@ -146,7 +145,7 @@ def test_regenerate_answers_the_same_question_with_the_settings_of_now(chat: Cha
     chat.page.locator("#max-tokens input").fill("3")
     chat.page.locator("#max-tokens input").press("Tab")
     chat.page.get_by_label("Retry").click()
-    expect(chat.stats).to_have_text(re.compile(r"^3 tokens .*reused"))
+    expect(chat.stats).to_have_text(re.compile(r"2 of 2 .* 3 tokens .*reused"))
     expect(chat.send_button).to_be_visible()
     expect(chat.questions).to_have_count(1)
 
@@ -171,42 +170,6 @@ def test_an_example_is_asked_with_one_click(chat: ChatPage) -> None:
     chat.page.locator("#log .example").first.click()
     chat.wait_for_answers(1)
     expect(chat.questions).to_have_count(1)
-
-
-def test_two_visitors_do_not_see_each_other(
-    browser: Browser, app: RunningApp, chat: ChatPage
-) -> None:
-    chat.ask("My secret is quincunx")
-    chat.wait_for_answers(1)
-    context = browser.new_context()
-    other = context.new_page()
-    other.goto(app.url)
-    other.wait_for_selector("#model-status .ready")
-    expect(ChatPage(other).questions).to_have_count(0)
-    assert "quincunx" not in other.content()
-    context.close()
-
-
-def test_closing_the_tab_ends_the_answer(browser: Browser, app: RunningApp) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    chat = ChatPage(page)
-    chat.choose_model(ENDLESS)
-    expect(chat.status).to_have_text("ready")
-    chat.ask("Go on for ever")
-    expect(chat.stop_button).to_be_visible()
-    client = Client(app.url, verbose=False)
-    try:
-        context.close()
-        for _ in range(100):
-            loaded = client.predict("pomona/guide", api_name="/load")
-            if all(model["active_requests"] == 0 for model in loaded):
-                return
-        raise AssertionError(loaded)
-    finally:
-        client.close()
 
 
 def test_markup_in_a_message_shows_as_text_and_runs_nothing(chat: ChatPage) -> None:

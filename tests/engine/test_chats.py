@@ -51,6 +51,19 @@ def test_a_new_version_leaves_the_old_one_and_what_followed_it(chats: Chats) -> 
     assert [version.text for version in both] == ["apple", "pear"]
 
 
+def test_what_is_taken_back_leaves_the_version_before_it_or_nothing_at_all(chats: Chats) -> None:
+    first = exchange(chats, "apple", "red")
+    parent_id = chats.read(first.chat_id).messages[0].message_id
+    again = chats.begin_answer(first.chat_id, first.revision, parent_id, "org/model", {})
+    left = chats.take_back(first.chat_id, again.revision, again.message_id)
+    assert left is not None and said(chats, first.chat_id) == ["apple", "red"]
+    more = chats.add(first.chat_id, left.revision, left.message_id, "user", "more")
+    left = chats.take_back(first.chat_id, more.revision, more.message_id)
+    assert left is not None and said(chats, first.chat_id) == ["apple", "red"]
+    assert chats.take_back(first.chat_id, left.revision, parent_id) is None
+    assert chats.list() == ()
+
+
 def test_a_stale_writer_overwrites_nothing_and_hears_of_it(chats: Chats) -> None:
     first = exchange(chats, "apple", "red")
     newer = exchange(chats, "more", "sweet", first)

@@ -7,9 +7,18 @@ import pytest
 
 from engine import Engine
 from engine.answers import Answers, RunningAnswer
-from engine.chats import Chats, StoredMessage
+from engine.chats import Chats, StoredMessage, Written
 from engine.errors import InvalidRequest, NotInstalled
-from engine.records import Message, SamplingParams
+from engine.inference import ChatTicket
+from engine.inference.mailbox import Mailbox
+from engine.records import (
+    Finished,
+    GenerationStats,
+    Message,
+    ReasoningDelta,
+    SamplingParams,
+    TextDelta,
+)
 from tests.engine.answers import LLAMA, ask
 from tests.engine.chatting import Opening
 from tests.engine.downloading import wait_for
@@ -32,7 +41,7 @@ def begin(
     asked = chats.add(chat.chat_id, chat.revision, None, "user", said or "x")
     place = chats.begin_answer(chat.chat_id, asked.revision, asked.message_id, model_id, {})
     chosen = SamplingParams(**{"max_tokens": 24, "temperature": 0.0, **params})  # type: ignore[arg-type]
-    return answers.begin(chats, place.message_id, [Message("user", said)], chosen, model_id)
+    return answers.begin(chats, place, [Message("user", said)], chosen, model_id)
 
 
 def stored(chats: Chats) -> StoredMessage:
@@ -108,3 +117,23 @@ def test_all_answers_of_a_store_are_stopped_together(
     assert not theirs.state().is_done
     theirs.stop()
     wait_for(lambda: theirs.state().is_done)
+
+
+def test_thinking_ends_with_the_first_word_and_its_duration_is_known() -> None:
+    mailbox = Mailbox()
+    answer = RunningAnswer(ChatTicket(mailbox), Written("chat", 1, 1))
+    mailbox.put(ReasoningDelta("Hm"))
+    assert answer.read(1) and answer.state().reasoning_s is None
+    mailbox.put(TextDelta("Yes"))
+    mailbox.put(Finished("stop", GenerationStats(output_tokens=2)))
+    assert not answer.read(1)
+    state = answer.state()
+    assert (state.reasoning, state.text, state.reason) == ("Hm", "Yes", "stop")
+    assert state.reasoning_s is not None and not state.is_done
+
+
+def test_an_answer_that_goes_on_begins_with_what_it_had() -> None:
+    mailbox = Mailbox()
+    answer = RunningAnswer(ChatTicket(mailbox), Written("chat", 1, 1), "one ", "hm")
+    mailbox.put(TextDelta("two"))
+    assert answer.read(1) and answer.state().text == "one two"

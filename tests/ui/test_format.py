@@ -9,7 +9,6 @@ from ui.format import (
     format_pill,
     format_progress,
     format_stats,
-    format_stats_html,
     format_status,
 )
 
@@ -61,9 +60,7 @@ def test_an_answer_of_one_token_has_no_speed() -> None:
     assert line.startswith("1 token ·") and "tokens/s" not in line
 
 
-@pytest.mark.parametrize(
-    "render", [format_status, format_stats_html, format_pill, lambda t: format_progress(t, 0.5)]
-)
+@pytest.mark.parametrize("render", [format_status, format_pill, lambda t: format_progress(t, 0.5)])
 def test_markup_from_outside_shows_as_text(render: object) -> None:
     assert callable(render)
     shown = render('<img src=x onerror="alert(1)">')

@@ -1,0 +1,203 @@
+"""Conversations that are kept, in a real browser."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.app_process import RunningApp
+from tests.browser.chat_page import ChatPage
+from tests.browser.models import ENDLESS
+
+
+class ChatsPage(ChatPage):
+    """The Chat tab with the list beside it."""
+
+    def entry(self, title: str) -> Locator:
+        return self.page.locator("#chat-list li").filter(has_text=title)
+
+    def open(self, title: str) -> None:
+        self.entry(title).locator("[data-act=open]").click()
+
+    def press(self, label: str) -> None:
+        self.page.locator("#chat-list").get_by_role("button", name=label, exact=True).click()
+
+    def new(self) -> None:
+        self.page.locator("#new-chat").click()
+        expect(self.questions).to_have_count(0)
+
+    def link(self, name: str) -> Locator:
+        return self.page.locator("#log .stats a").filter(has_text=name)
+
+    def edit(self, row: Locator, text: str) -> None:
+        row.hover()
+        row.get_by_label("Edit").click()
+        box = self.page.locator("#log textarea")
+        box.fill(text)
+        self.page.locator("#log").get_by_label(re.compile("Submit|Save")).click()
+
+
+@pytest.fixture
+def chat(page: Page) -> ChatsPage:
+    return ChatsPage(page)
+
+
+@pytest.fixture
+def other(browser: Browser, app: RunningApp) -> Iterator[ChatsPage]:
+    """A second tab."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(app.url)
+    page.wait_for_selector("#model-status .ready")
+    yield ChatsPage(page)
+    context.close()
+
+
+def test_a_chat_is_listed_found_and_opened_again(chat: ChatsPage) -> None:
+    chat.ask("What is a token, my dear quokka?")
+    chat.wait_for_answers(1)
+    chat.new()
+    chat.ask("How do I download a model?")
+    chat.wait_for_answers(1)
+    search = chat.page.locator("#chat-search").get_by_role("textbox")
+    search.press_sequentially("quokka")
+    expect(chat.page.locator("#chat-list li")).to_have_count(1)
+    chat.open("quokka")
+    expect(chat.questions).to_have_text("What is a token, my dear quokka?")
+    expect(chat.stats).to_have_count(1)
+    search.press_sequentially("zzz")
+    expect(chat.page.locator("#chat-list")).to_contain_text("Nothing was found")
+
+
+def test_a_chat_is_there_after_a_reload(chat: ChatsPage) -> None:
+    chat.ask("What is a wombat token?")
+    chat.wait_for_answers(1)
+    chat.page.reload()
+    chat.open("wombat")
+    expect(chat.questions).to_have_text("What is a wombat token?")
+    chat.page.wait_for_selector("#model-status .ready")
+    chat.ask("Tell me more")
+    chat.wait_for_answers(2)
+
+
+def test_a_chat_is_renamed_pinned_deleted_and_brought_back(chat: ChatsPage) -> None:
+    chat.ask("What is a numbat?")
+    chat.wait_for_answers(1)
+    expect(chat.entry("numbat")).to_have_count(1)
+    chat.press("Rename")
+    title = chat.page.locator("#chat-list input")
+    expect(title).to_be_focused()
+    title.fill("<b>Mine</b>")
+    title.press("Enter")
+    expect(chat.entry("<b>Mine</b>")).to_have_count(1)
+    chat.press("Pin")
+    expect(chat.entry("Mine")).to_contain_text("pinned")
+    chat.press("Delete")
+    expect(chat.page.locator("#chat-list")).to_contain_text("Deleted “<b>Mine</b>”")
+    expect(chat.questions).to_have_count(0)
+    chat.press("Undo")
+    chat.open("Mine")
+    expect(chat.questions).to_have_text("What is a numbat?")
+    chat.press("Delete")
+
+
+def test_an_edited_question_is_asked_again_and_both_versions_stay(chat: ChatsPage) -> None:
+    chat.ask("What is a token?")
+    chat.wait_for_answers(1)
+    chat.edit(chat.page.locator("#log .user-row").first, "What is a prompt?")
+    expect(chat.questions).to_have_text("What is a prompt?")
+    expect(chat.page.locator("#log")).to_contain_text("2 of 2")
+    expect(chat.send_button).to_be_visible()
+    chat.link("‹").first.click()
+    expect(chat.questions).to_have_text("What is a token?")
+    chat.link("›").first.click()
+    expect(chat.questions).to_have_text("What is a prompt?")
+
+
+def test_an_answer_can_be_changed_and_stays_as_it_was_changed(chat: ChatsPage) -> None:
+    chat.ask("What is a token?")
+    chat.wait_for_answers(1)
+    chat.edit(chat.page.locator("#log .bot-row").first, "Something I wrote")
+    expect(chat.answers).to_have_text("Something I wrote")
+    expect(chat.page.locator("#log")).to_contain_text("edited by you")
+    chat.link("‹").click()
+    expect(chat.answers).not_to_have_text("Something I wrote")
+
+
+def test_a_stopped_answer_goes_on_where_it_ended(chat: ChatsPage) -> None:
+    chat.choose_model(ENDLESS)
+    expect(chat.status).to_have_text("ready")
+    chat.ask("Go on for ever")
+    expect(chat.answers).not_to_have_text(re.compile("Reading|Thinking|^$"))
+    chat.stop_button.click()
+    chat.wait_for_answers(1)
+    begun = chat.answers.inner_text()
+    chat.link("Continue").click()
+    expect(chat.stop_button).to_be_visible()
+    expect(chat.answers).not_to_have_text(begun)
+    chat.stop_button.click()
+    chat.wait_for_answers(1)
+    assert chat.answers.inner_text().startswith(begun[:20])
+
+
+def test_an_answer_goes_on_when_its_tab_is_closed_and_is_found_again(
+    browser: Browser, app: RunningApp, chat: ChatsPage
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(app.url)
+    page.wait_for_selector("#model-status .ready")
+    first = ChatsPage(page)
+    first.choose_model(ENDLESS)
+    expect(first.status).to_have_text("ready")
+    first.ask("Go on for ever, platypus")
+    expect(first.answers).not_to_have_text(re.compile("Reading|Thinking|^$"))
+    context.close()
+    chat.page.reload()
+    expect(chat.page.locator("#chat-list")).to_contain_text("writing…")
+    chat.page.locator("#chat-list li").filter(has_text="writing…").locator(
+        "[data-act=open]"
+    ).first.click()
+    expect(chat.questions).to_have_text("Go on for ever, platypus")
+    chat.stop_button.click()
+    chat.wait_for_answers(1)
+    assert "stopped by you" in chat.stats.inner_text()
+
+
+def test_a_stale_tab_overwrites_nothing_and_keeps_what_was_typed(
+    chat: ChatsPage, other: ChatsPage
+) -> None:
+    chat.ask("What is a bilby?")
+    chat.wait_for_answers(1)
+    other.page.reload()
+    other.open("bilby")
+    expect(other.stats).to_have_count(1)
+    other.ask("From the other tab")
+    other.wait_for_answers(2)
+    chat.ask("From the stale tab")
+    expect(chat.toast).to_contain_text("changed in another tab")
+    expect(chat.box).to_have_value("From the stale tab")
+    expect(chat.questions).to_have_count(2)
+    chat.box.press("Enter")
+    chat.wait_for_answers(3)
+
+
+def test_an_answer_in_progress_does_not_leak_into_another_chat(chat: ChatsPage) -> None:
+    chat.choose_model(ENDLESS)
+    expect(chat.status).to_have_text("ready")
+    chat.ask("Go on for ever, dingo")
+    expect(chat.stop_button).to_be_visible()
+    chat.new()
+    expect(chat.send_button).to_be_visible()
+    chat.choose_model("Pomona Guide")
+    expect(chat.status).to_have_text("ready")
+    chat.ask("Hello")
+    chat.wait_for_answers(1)
+    expect(chat.questions).to_have_text("Hello")
+    chat.page.locator("#chat-list li").filter(has_text="writing…").locator(
+        "[data-act=open]"
+    ).first.click()
+    expect(chat.questions).to_have_text("Go on for ever, dingo")
+    chat.stop_button.click()
+    chat.wait_for_answers(1)

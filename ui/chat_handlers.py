@@ -1,0 +1,271 @@
+"""What the Chat tab does with a conversation: ask, stop, change, walk between versions."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from engine import Engine
+from engine.answers import AnswerState, RunningAnswer
+from engine.chats import Chats, StoredMessage, Written
+from engine.errors import ChatChanged, EngineError
+from engine.records import SamplingParams
+from ui.conversation import SHOWN_MESSAGES, Conversation
+from ui.errors import show_toast
+from ui.settings_panel import read_settings
+
+UPDATE_S = 0.1
+FIRST_POLL_S = 0.03
+BUSY_BOX: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
+IDLE_BOX: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
+Updates = AsyncIterator[tuple[Any, ...]]
+
+
+class ChatHandlers:
+    """Holds the engine; what one page shows is in its Conversation.
+
+    Handlers of the conversation give values for the log and the box. ``keeps_chats`` is whether
+    conversations go to the disk; otherwise each page has its own, in memory.
+    """
+
+    def __init__(self, engine: Engine, keeps_chats: bool = True) -> None:
+        self._engine = engine
+        self._keeps_chats = keeps_chats
+
+    def chats_of(self, conversation: Conversation) -> Chats:
+        """Where this visitor's conversations are."""
+        if self._keeps_chats:
+            return self._engine.chats
+        if conversation.store is None:
+            conversation.store = Chats(None)
+        return conversation.store
+
+    async def send(
+        self, text: str, conversation: Conversation, model_id: str, *settings: Any
+    ) -> Updates:
+        """Answer a new message. When not a word comes, the message goes back into the box."""
+        if not text or not text.strip():
+            yield gr.skip(), gr.skip()
+            return
+        if self._is_busy(conversation):
+            yield gr.skip(), gr.skip()
+            return
+        chat = conversation.chat
+        try:
+            said = self._say(conversation, chat.messages[-1].message_id if chat else None, text)
+        except ChatChanged as error:
+            yield self._newest(conversation, error), gr.Textbox(value=text)
+            return
+        params = read_settings(settings)
+        async for update in self.answer(conversation, said, model_id, params, taken_back=text):
+            yield update
+
+    async def regenerate(
+        self, conversation: Conversation, model_id: str, *settings: Any
+    ) -> Updates:
+        """Answer the last question once more, as another version."""
+        messages = conversation.chat.messages if conversation.chat else ()
+        asked = next((m for m in reversed(messages) if m.role == "user"), None)
+        if asked is None or self._is_busy(conversation):
+            yield gr.skip(), gr.skip()
+            return
+        params = read_settings(settings)
+        async for update in self.answer(conversation, asked.message_id, model_id, params):
+            yield update
+
+    async def edit(
+        self, data: gr.EditData, conversation: Conversation, model_id: str, *settings: Any
+    ) -> Updates:
+        """Change a message: a question is asked again, an answer stays as it was changed."""
+        message = self._behind(conversation, data.index)
+        text = str(data.value)
+        if message is None or not text.strip() or self._is_busy(conversation):
+            yield self.blocks(conversation), gr.skip()
+            return
+        if message.role == "user":
+            said = self._say(conversation, message.parent_id, text)
+            params = read_settings(settings)
+            async for update in self.answer(conversation, said, model_id, params):
+                yield update
+            return
+        chat = conversation.chat
+        assert chat is not None
+        chats = self.chats_of(conversation)
+        chats.add(
+            chat.chat_id, chat.revision, message.parent_id, "assistant", text,
+            model_id=message.model_id, details={"edited": True},
+        )  # fmt: skip
+        conversation.chat = chats.read(chat.chat_id)
+        yield self.blocks(conversation), gr.skip()
+
+    async def follow_link(
+        self, data: gr.EventData, conversation: Conversation, *settings: Any
+    ) -> Updates:
+        """A link in the log: earlier messages, another version, or an answer's continuation."""
+        kind, _, rest = str(getattr(data, "target_link", ""))[:80].partition("-")
+        number, _, direction = rest.partition("-")
+        chat = conversation.chat
+        if kind == "earlier":
+            conversation.shown_messages += 4 * SHOWN_MESSAGES
+        message = chat.message(int(number)) if chat and number.isdecimal() else None
+        if message is not None and chat is not None and not self._is_busy(conversation):
+            chats = self.chats_of(conversation)
+            if kind == "continue":
+                async for update in self._continue(conversation, message, settings):
+                    yield update
+                return
+            brothers = chats.versions(chat.chat_id, message.message_id)
+            at = message.version - 1 + (1 if direction == "after" else -1)
+            if kind == "version" and 0 <= at < len(brothers):
+                chats.choose(chat.chat_id, chat.revision, brothers[at].message_id)
+                conversation.chat = chats.read(chat.chat_id)
+        yield self.blocks(conversation), gr.skip()
+
+    async def answer(
+        self, conversation: Conversation, parent_id: int, model_id: str, params: SamplingParams,
+        taken_back: str = "",
+    ) -> Updates:  # fmt: skip
+        """Ask for an answer to a stored message, and show it as it comes."""
+        chats, chat = self.chats_of(conversation), conversation.chat
+        assert chat is not None
+        place = chats.begin_answer(
+            chat.chat_id, chat.revision, parent_id, model_id, dataclasses.asdict(params)
+        )
+        conversation.chat = chats.read(chat.chat_id)
+        asked = conversation.messages(before=parent_id)
+        empty: dict[str, Any] = {"value": ""} if taken_back else {}
+        try:
+            self._engine.answers.begin(chats, place, asked, params, model_id)
+        except EngineError as error:
+            show_toast(error)
+            yield self._take_back(conversation, place, parent_id, taken_back)
+            return
+        yield self.blocks(conversation), gr.Textbox(**BUSY_BOX, **empty)
+        async for update in self.follow(conversation, place.message_id, parent_id, taken_back):
+            yield update
+
+    async def follow(
+        self, conversation: Conversation, message_id: int, parent_id: int = 0, taken_back: str = ""
+    ) -> Updates:
+        """Show an answer as it comes, until it is whole or the page turns to another chat."""
+        chats = self.chats_of(conversation)
+        running = self._engine.answers.find(chats, message_id)
+        epoch, conversation.answering_id = conversation.epoch, message_id
+        if running is not None:
+            async for _ in _changes(running):
+                if conversation.epoch != epoch:
+                    break
+                yield self.blocks(conversation), gr.skip()
+        if conversation.epoch != epoch or conversation.chat is None:
+            yield gr.skip(), gr.skip()  # Gradio sends the last value once more at the end
+            return
+        conversation.answering_id = 0
+        conversation.chat = chats.read(conversation.chat.chat_id)
+        state = running.state() if running else AnswerState()
+        if state.error is not None:
+            show_toast(state.error)
+            if not state.text and not state.reasoning and parent_id:
+                place = Written(conversation.chat.chat_id, conversation.chat.revision, message_id)
+                yield self._take_back(conversation, place, parent_id, taken_back)
+                return
+        yield self.blocks(conversation), gr.Textbox(**IDLE_BOX)
+
+    def stop(self, conversation: Conversation) -> None:
+        """End the answer being written; what was written stays."""
+        answer = self._engine.answers.find(
+            self.chats_of(conversation), conversation.answering_id
+        )  # fmt: skip
+        if answer is not None:
+            answer.stop()
+
+    def new_chat(self, conversation: Conversation) -> tuple[Any, ...]:
+        """Begin with an empty log. What stands in the box stays; an answer goes on being kept."""
+        if not self._keeps_chats:
+            self.stop(conversation)
+        conversation.show(None)
+        return [], gr.Textbox(**IDLE_BOX)
+
+    def blocks(self, conversation: Conversation) -> list[dict[str, Any]]:
+        """The log as it is now."""
+        chats = self.chats_of(conversation)
+
+        def running(message_id: int) -> AnswerState | None:
+            answer = self._engine.answers.find(chats, message_id)
+            return answer.state() if answer else None
+
+        return conversation.blocks(running)
+
+    def _is_busy(self, conversation: Conversation) -> bool:
+        if not conversation.answering_id:
+            return False
+        gr.Info("One answer at a time: wait for it, or press Stop.")
+        return True
+
+    def _behind(self, conversation: Conversation, block: Any) -> StoredMessage | None:
+        is_one = isinstance(block, int) and 0 <= block < len(conversation.owners)
+        return (
+            conversation.chat.message(conversation.owners[block])
+            if is_one and conversation.chat
+            else None
+        )
+
+    def _say(self, conversation: Conversation, parent_id: int | None, text: str) -> int:
+        """Store a message under another one, in a new conversation if there is none."""
+        chats, chat = self.chats_of(conversation), conversation.chat
+        at = Written(chat.chat_id, chat.revision) if chat else chats.create(conversation.model_id)
+        said = chats.add(at.chat_id, at.revision, parent_id, "user", text)
+        conversation.chat = chats.read(at.chat_id)
+        return said.message_id
+
+    def _newest(self, conversation: Conversation, error: EngineError) -> Any:
+        """Show what somebody else has written in the meantime."""
+        show_toast(error)
+        assert conversation.chat is not None
+        conversation.chat = self.chats_of(conversation).read(conversation.chat.chat_id)
+        return self.blocks(conversation)
+
+    async def _continue(
+        self, conversation: Conversation, message: StoredMessage, settings: tuple[Any, ...]
+    ) -> Updates:
+        """Let the model write on where an answer ended."""
+        chats, chat = self.chats_of(conversation), conversation.chat
+        assert chat is not None
+        asked = conversation.messages(before=message.message_id)
+        place = chats.resume_answer(chat.chat_id, chat.revision, message.message_id)
+        conversation.chat = chats.read(chat.chat_id)
+        self._engine.answers.begin(
+            chats, place, asked, read_settings(settings[1:]), settings[0],
+            message.text, message.reasoning,
+        )  # fmt: skip
+        yield self.blocks(conversation), gr.Textbox(**BUSY_BOX)
+        async for update in self.follow(conversation, message.message_id):
+            yield update
+
+    def _take_back(
+        self, conversation: Conversation, place: Written, parent_id: int, taken_back: str
+    ) -> tuple[Any, ...]:
+        """Nothing came: give the typed message back, or show the version before this one."""
+        chats = self.chats_of(conversation)
+        revision = chats.read(place.chat_id).revision
+        gone = parent_id if taken_back else place.message_id
+        left = chats.take_back(place.chat_id, revision, gone)
+        conversation.chat = chats.read(place.chat_id) if left else None
+        conversation.answering_id = 0
+        kept: dict[str, Any] = {"value": taken_back} if taken_back else {}
+        return self.blocks(conversation), gr.Textbox(**IDLE_BOX, **kept)
+
+
+async def _changes(answer: RunningAnswer) -> AsyncIterator[None]:
+    """Say when there is something new to show, at most each UPDATE_S; ends with the answer."""
+    version = 0
+    while True:
+        newest = answer.wait(version, 0)
+        state = answer.state()
+        if newest > version:
+            version = newest
+            yield None
+        if state.is_done:
+            return
+        await asyncio.sleep(UPDATE_S if state.text or state.reasoning else FIRST_POLL_S)

@@ -1,0 +1,157 @@
+"""The conversations beside the chat: found, opened, named, pinned, deleted, taken out and in."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from engine import Engine
+from ui.chat_handlers import BUSY_BOX, IDLE_BOX, ChatHandlers
+from ui.conversation import Conversation
+from ui.errors import shows_errors
+from ui.format_chats import format_chat_list
+
+# Clicks on anything with data-act, and on the links of the log, become events of the list.
+_ON_LOAD = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-act]');
+  if (button) trigger('select', {act: button.dataset.act, id: button.dataset.id, text: ''});
+});
+element.addEventListener('keydown', (event) => {
+  const box = event.target.closest('input[data-act]');
+  if (!box || event.isComposing || !['Enter', 'Escape'].includes(event.key)) return;
+  event.preventDefault();
+  const text = event.key === 'Enter' ? box.value : '';
+  trigger('select', {act: 'title', id: box.dataset.id, text});
+});
+watch('value', () => element.querySelector('input[data-act]')?.select());
+window.pomonaFollow = (event) => {
+  const link = event.target.closest?.('#log a[href^="#"]');
+  if (!link) return;
+  event.preventDefault();
+  event.stopPropagation();
+  trigger('like', {target_link: link.getAttribute('href').slice(1)});
+};
+if (!window.pomonaListens) {
+  window.pomonaListens = true;
+  document.addEventListener('click', (event) => window.pomonaFollow(event), true);
+  document.addEventListener('click', (event) => {  // on a phone the list lies over the chat
+    const isBeside = !event.target.closest('#chats, #chats-button');
+    if (innerWidth <= 1000 && (isBeside || event.target.closest('.chat')))
+      document.getElementById('chat-row').classList.remove('turned');
+  });
+}
+"""
+_TOGGLE_JS = "() => document.getElementById('chat-row').classList.toggle('turned')"
+
+
+@dataclass(frozen=True)
+class ChatList:
+    """The components beside the chat."""
+
+    search: gr.Textbox
+    entries: gr.HTML
+    toggle: gr.Button
+
+
+def build_chat_list(toggle: gr.Button) -> ChatList:
+    """Lay the list out; ``toggle`` shows or hides it."""
+    with gr.Column(scale=0, min_width=220, elem_id="chats"):
+        search = gr.Textbox(
+            label="Search chats", show_label=False, container=False, max_lines=1, max_length=200,
+            placeholder="Search chats", elem_id="chat-search",
+        )  # fmt: skip
+        entries = gr.HTML("", elem_id="chat-list", js_on_load=_ON_LOAD)
+    return ChatList(search, entries, toggle)
+
+
+class ChatListHandlers:
+    """Acts on the stored conversations; what the page shows is turned by ChatHandlers."""
+
+    def __init__(self, engine: Engine, chatting: ChatHandlers) -> None:
+        self._engine = engine
+        self._chatting = chatting
+
+    def entries(self, conversation: Conversation) -> str:
+        """The list as it is now."""
+        chats = self._chatting.chats_of(conversation)
+        found = chats.list(conversation.search)
+        return format_chat_list(
+            found, conversation.chat.chat_id if conversation.chat else "",
+            self._engine.answers.chats_being_written(chats), bool(conversation.search.strip()),
+            conversation.is_renaming, conversation.deleted, chats.problem,
+        )  # fmt: skip
+
+    def find(self, text: str, conversation: Conversation) -> str:
+        """Show the conversations that hold these words."""
+        conversation.search = text or ""
+        return self.entries(conversation)
+
+    async def act(
+        self, data: gr.EventData, conversation: Conversation
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """A press in the list: values for the list, the log and the box."""
+        act, chat_id = str(getattr(data, "act", "")), str(getattr(data, "id", ""))[:64]
+        if act == "open":
+            async for update in self._open(chat_id, conversation):
+                yield update
+            return
+        cleared = self._change(act, chat_id, str(getattr(data, "text", "")), conversation)
+        log, box = ([], gr.Textbox(**IDLE_BOX)) if cleared else (gr.skip(), gr.skip())
+        yield self.entries(conversation), log, box
+
+    def _change(self, act: str, chat_id: str, text: str, conversation: Conversation) -> bool:
+        """Do it; whether the shown conversation is gone."""
+        chats = self._chatting.chats_of(conversation)
+        conversation.is_renaming = act == "rename"
+        if act == "title":
+            chats.rename(chat_id, text)
+        elif act == "pin":
+            chats.pin(chat_id, not next(
+                (one.is_pinned for one in chats.list() if one.chat_id == chat_id), False
+            ))  # fmt: skip
+        elif act == "undo":
+            chats.undo_delete(chat_id)
+            conversation.deleted = None
+        elif act == "delete":
+            deleted = next((one for one in chats.list() if one.chat_id == chat_id), None)
+            chats.delete(chat_id)
+            conversation.deleted = deleted
+            if conversation.chat and conversation.chat.chat_id == chat_id:
+                self._chatting.stop(conversation)
+                conversation.show(None)
+                return True
+        return False
+
+    async def _open(
+        self, chat_id: str, conversation: Conversation
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Show a conversation, and follow its answer if one is being written."""
+        chats = self._chatting.chats_of(conversation)
+        conversation.show(chats.read(chat_id))
+        last = conversation.chat.messages[-1] if conversation.chat else None
+        is_writing = bool(
+            last and last.state == "writing" and self._engine.answers.find(chats, last.message_id)
+        )
+        box = gr.Textbox(**(BUSY_BOX if is_writing else IDLE_BOX))
+        yield self.entries(conversation), self._chatting.blocks(conversation), box
+        if is_writing and last is not None:
+            async for log, box in self._chatting.follow(conversation, last.message_id):
+                yield gr.skip(), log, box
+            yield self.entries(conversation), gr.skip(), gr.skip()
+
+
+def wire_chat_list(
+    view: ChatList, handlers: ChatListHandlers, conversation: gr.State, shown: list[Any]
+) -> None:
+    """Which event calls which handler; ``shown`` are the log and the box."""
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    view.entries.select(
+        shows_errors(handlers.act), conversation, [view.entries, *shown], **private
+    )  # fmt: skip
+    view.search.input(
+        shows_errors(handlers.find), [view.search, conversation], view.entries,
+        trigger_mode="always_last", **private,
+    )  # fmt: skip
+    view.toggle.click(None, None, None, js=_TOGGLE_JS, **private)

@@ -1,0 +1,68 @@
+"""From the list of conversations to markup. Pure; what anybody wrote is escaped here."""
+
+import html
+from collections.abc import Sequence
+
+from engine.chats import ChatSummary
+
+_ACTIONS = (
+    ("rename", "Rename"), ("pin", "Pin"), ("export-md", "Markdown"), ("export-html", "HTML"),
+    ("export-json", "JSON"), ("delete", "Delete"),
+)  # fmt: skip
+
+
+def format_chat_list(
+    chats: Sequence[ChatSummary],
+    shown_id: str,
+    writing: frozenset[str] = frozenset(),
+    is_search: bool = False,
+    is_renaming: bool = False,
+    deleted: ChatSummary | None = None,
+    problem: str = "",
+) -> str:
+    """The list: each conversation a button, the shown one with what can be done to it."""
+    parts = []
+    if problem:
+        parts.append(f'<p class="note" role="alert">{html.escape(problem)}</p>')
+    if deleted is not None:
+        parts.append(
+            f'<p class="note" role="status">Deleted “{html.escape(deleted.title)}”. '
+            f'<button data-act="undo" data-id="{html.escape(deleted.chat_id)}">Undo</button></p>'
+        )
+    items = [_item(chat, chat.chat_id == shown_id, chat.chat_id in writing, is_renaming)
+             for chat in chats]  # fmt: skip
+    if items:
+        parts.append(f'<ul class="chats">{"".join(items)}</ul>')
+    else:
+        empty = "Nothing was found." if is_search else "Your chats will be kept here."
+        parts.append(f'<p class="note" role="status">{empty}</p>')
+    return "".join(parts)
+
+
+def _item(chat: ChatSummary, is_shown: bool, is_writing: bool, is_renaming: bool) -> str:
+    chat_id = html.escape(chat.chat_id)
+    title = html.escape(chat.title)
+    marks = '<span class="mark">pinned</span>' if chat.is_pinned else ""
+    marks += '<span class="mark">writing…</span>' if is_writing else ""
+    excerpt = f'<span class="excerpt">{html.escape(chat.excerpt)}</span>' if chat.excerpt else ""
+    if is_shown and is_renaming:
+        return (
+            f'<li class="shown"><input data-act="title" data-id="{chat_id}" value="{title}" '
+            f'maxlength="200" aria-label="Title of this chat" autofocus></li>'
+        )
+    current = ' aria-current="true"' if is_shown else ""
+    button = (
+        f'<button class="chat" data-act="open" data-id="{chat_id}"{current}>'
+        f'<span class="title" dir="auto">{title}</span>{marks}{excerpt}</button>'
+    )
+    return f'<li class="shown">{button}{_actions(chat)}</li>' if is_shown else f"<li>{button}</li>"
+
+
+def _actions(chat: ChatSummary) -> str:
+    links = []
+    for act, label in _ACTIONS:
+        shown = "Unpin" if act == "pin" and chat.is_pinned else label
+        spoken = f' aria-label="Save as {label}"' if act.startswith("export") else ""
+        target = f'data-act="{act}" data-id="{html.escape(chat.chat_id)}"'
+        links.append(f"<button {target}{spoken}>{shown}</button>")
+    return f'<div class="actions">{"".join(links)}</div>'
