@@ -1,6 +1,15 @@
 """Conversations, kept on disk as they are written."""
 
-from engine.chats.records import ChatSummary, MessageState, StoredChat, StoredMessage, Written
+from engine.chats.records import (
+    ChatSummary,
+    ChatTree,
+    MessageState,
+    StoredChat,
+    StoredMessage,
+    Written,
+)
 from engine.chats.store import Chats
 
-__all__ = ["ChatSummary", "Chats", "MessageState", "StoredChat", "StoredMessage", "Written"]
+__all__ = [
+    "ChatSummary", "ChatTree", "Chats", "MessageState", "StoredChat", "StoredMessage", "Written",
+]  # fmt: skip

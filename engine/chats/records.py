@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine.chats.tree import path_to
 from engine.records import Role
 
 MessageState = Literal["done", "writing", "cut"]
@@ -59,6 +60,28 @@ class StoredChat:
     def message(self, message_id: int) -> StoredMessage | None:
         """A message of the shown path."""
         return next((m for m in self.messages if m.message_id == message_id), None)
+
+
+@dataclass(frozen=True)
+class ChatTree:
+    """A whole conversation with every version of every turn: what leaves and what comes in.
+
+    Parents stand before what follows them; ``leaf_id`` ends the shown path, None before there is
+    a message. The numbers of messages mean something within the tree alone.
+    """
+
+    title: str
+    messages: tuple[StoredMessage, ...] = ()
+    leaf_id: int | None = None
+    model_id: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+
+    def shown(self) -> tuple[StoredMessage, ...]:
+        """The messages of the shown path."""
+        known = {m.message_id: m for m in self.messages}
+        parents = {m.message_id: m.parent_id for m in self.messages}
+        return tuple(known[one] for one in path_to(self.leaf_id, parents))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.chats.records import ChatSummary, MessageState, StoredChat, StoredMessage, Written
+from engine.chats.planting import plant_messages
+from engine.chats.records import (
+    ChatSummary,
+    ChatTree,
+    MessageState,
+    StoredChat,
+    StoredMessage,
+    Written,
+)
 from engine.chats.schema import open_chats
 from engine.chats.search import find_chats
 from engine.chats.titles import UNTITLED, make_title, shorten
@@ -106,6 +114,29 @@ class Chats:
                 raise _not_found()
             brothers = {one for one, up in parents.items() if up == parents[message_id]}
             return tuple(self._messages(chat_id, brothers))
+
+    def tree(self, chat_id: str) -> ChatTree:
+        """A conversation with every version of every turn."""
+        with self._reading() as execute:
+            row = execute(
+                "SELECT title, leaf_id, model_id, params, created_at FROM chats"
+                " WHERE chat_id = ? AND deleted_at IS NULL", chat_id,
+            ).fetchone()  # fmt: skip
+            if row is None:
+                raise _not_found()
+            messages = tuple(self._messages(chat_id, set(self._parents(chat_id))))
+        return ChatTree(row[0], messages, row[1], row[2], json.loads(row[3]), row[4])
+
+    def plant(self, tree: ChatTree) -> Written:
+        """Begin a conversation that holds all of a tree, or, when the disk refuses, nothing."""
+        with self._changing() as execute:
+            chat_id = self.create(tree.model_id, tree.title).chat_id
+            leaf_id = plant_messages(self._connection, chat_id, tree)
+            execute(
+                "UPDATE chats SET leaf_id = ?, params = ?, created_at = ? WHERE chat_id = ?",
+                leaf_id, json.dumps(tree.params), tree.created_at or self._now_at(), chat_id,
+            )  # fmt: skip
+            return Written(chat_id, self._touch(chat_id), leaf_id or 0)
 
     def add(
         self, chat_id: str, revision: int, parent_id: int | None, role: Role, text: str,

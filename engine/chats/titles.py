@@ -1,6 +1,9 @@
 """A conversation's title, made from its first exchange. Pure."""
 
 import re
+from collections.abc import Sequence
+
+from engine.chats.records import StoredMessage
 
 MAX_TITLE_CHARS = 60
 UNTITLED = "New chat"
@@ -18,6 +21,15 @@ def make_title(question: str, answer: str = "") -> str:
         if words and not _GREETINGS.issuperset(words):
             return title
     return shorten(question) or UNTITLED
+
+
+def title_of(messages: Sequence[StoredMessage]) -> str:
+    """A title from the first question and the first answer among messages."""
+    question, answer = (
+        next((message.text for message in messages if message.role == role), "")
+        for role in ("user", "assistant")
+    )
+    return make_title(question, answer)
 
 
 def shorten(text: str, max_chars: int = MAX_TITLE_CHARS) -> str:

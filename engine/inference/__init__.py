@@ -2,6 +2,7 @@
 
 from engine.inference.architectures import supported_architectures
 from engine.inference.mailbox import ChatTicket
+from engine.inference.requests import check_params
 from engine.inference.service import InferenceService
 
-__all__ = ["ChatTicket", "InferenceService", "supported_architectures"]
+__all__ = ["ChatTicket", "InferenceService", "check_params", "supported_architectures"]
