@@ -16,6 +16,7 @@ from engine.settings import Limits
 
 _MINIMUM_CONTEXT_TOKENS = 1024
 _UNKNOWN_CONTEXT_TOKENS = 4096
+_USUAL_CONTEXT_TOKENS = 8192
 
 
 @dataclass
@@ -111,11 +112,12 @@ class Residents:
         if needed_bytes <= budget_bytes:
             if self._free_bytes(coming_bytes) < needed_bytes:
                 self._drop_prompt_caches()
-            for repo_id in self.names():
-                if self._free_bytes(coming_bytes) >= needed_bytes:
-                    break
-                if not self.is_busy(repo_id):
-                    self.free(repo_id)
+            for give_up in (self._save_memory, self.free):
+                for repo_id in self.names():
+                    if self._free_bytes(coming_bytes) >= needed_bytes:
+                        break
+                    if not self.is_busy(repo_id):
+                        give_up(repo_id)
             if self._free_bytes(coming_bytes) >= needed_bytes:
                 return None
         return InsufficientMemory(
@@ -127,14 +129,24 @@ class Residents:
             budget_bytes=budget_bytes,
         )
 
+    def spare_bytes(self, checked: CheckedModel, coming_bytes: int) -> int:
+        """What a model may take for speed: the rest, once it and a usual chat have their room."""
+        estimate = checked.estimate
+        needed_bytes = estimate.base_bytes
+        if estimate.kv_cache:
+            longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
+            needed_bytes += estimate.kv_cache.bytes_at(min(longest, _USUAL_CONTEXT_TOKENS))
+        return self._free_bytes(coming_bytes) - needed_bytes
+
     def affordable_context(self, checked: CheckedModel, coming_bytes: int) -> int:
-        """The model's context, or as much of it as the memory holds."""
+        """The context of a model just loaded, or as much of it as the memory holds."""
         longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
         estimate = checked.estimate
         if estimate.kv_cache is None:
             return longest
+        working_bytes = estimate.working_bytes or 0
         affordable = estimate.kv_cache.tokens_within(
-            self._free_bytes(coming_bytes) - estimate.base_bytes, longest
+            self._free_bytes(coming_bytes) - working_bytes, longest
         )
         return min(longest, max(_MINIMUM_CONTEXT_TOKENS, affordable))
 
@@ -157,6 +169,15 @@ class Residents:
         models = {repo_id: resident.memory_bytes for repo_id, resident in self._by_id.items()}
         cache_bytes = max(0, self._backend.active_memory_bytes() - sum(models.values()))
         return MemoryUse(models, cache_bytes, self._budget_bytes())
+
+    def _save_memory(self, repo_id: str) -> None:
+        """Give up what a model took for speed alone."""
+        resident = self._by_id[repo_id]
+        resident.memory_bytes -= resident.lane.model.extra_bytes
+        resident.lane.model.save_memory()
+        resident.memory_bytes += resident.lane.model.extra_bytes
+        del resident
+        self._backend.release_memory()
 
     def _drop_prompt_caches(self) -> None:
         """Kept prefixes are a convenience; a model somebody asked for comes first."""

@@ -168,7 +168,7 @@ class InferenceThread(threading.Thread):
             return
         lane = self._residents[turn.model_id].lane
         if self._residents.names() == [turn.model_id] and not lane.turns and not self._loads:
-            self._peaks.begin(turn, lane.kept_bytes)
+            self._peaks.begin(turn, lane.kept_bytes + lane.model.extra_bytes)
         else:
             self._peaks.spoil()
         try:
@@ -189,9 +189,7 @@ class InferenceThread(threading.Thread):
         try:
             self._peaks.spoil()
             error = self._residents.make_room(request.checked, self._coming_bytes())
-            context_tokens = self._residents.affordable_context(
-                request.checked, self._coming_bytes()
-            )
+            spare_bytes = self._residents.spare_bytes(request.checked, self._coming_bytes())
             self._publish()
         except Exception as unexpected:
             logger.exception("no room could be made for %s", request.repo_id)
@@ -199,9 +197,7 @@ class InferenceThread(threading.Thread):
         if error:
             self._end_load(request, error)
             return
-        self._loads.append(
-            (request, self._backend.load_steps(request.checked.path, context_tokens))
-        )
+        self._loads.append((request, self._backend.load_steps(request.checked.path, spare_bytes)))
 
     def unload(self, repo_id: str, future: "Future[None]") -> None:
         """Command: free a model. Fails with InUse while it answers somebody."""
@@ -234,6 +230,8 @@ class InferenceThread(threading.Thread):
             for listener in request.listeners:
                 listener.put(request.progress)
             return
+        coming_bytes = self._coming_bytes() - request.checked.estimate.weights_bytes
+        result.context_tokens = self._residents.affordable_context(request.checked, coming_bytes)
         lane = self._new_lane(result)
         self._residents.add(request.repo_id, lane, request.progress.total_bytes)
         self._end_load(request)
