@@ -130,12 +130,14 @@ def is_whole_cache(cache: Sequence[Any], held_tokens: int) -> bool:
     return True
 
 
-def load_steps(path: Path, spare_bytes: int) -> Iterator["tuple[int, int] | MlxModel"]:
+def load_steps(
+    path: Path, spare_bytes: int, has_room: Callable[[int], bool]
+) -> Iterator["tuple[int, int] | MlxModel"]:
     """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
 
     Weights are evaluated in portions, so that others' answers go on between two of them. On a CPU
-    up to ``spare_bytes`` more are taken to make it faster. Code in the model's folder is never run.
-    Raises LoadFailed.
+    more memory is taken for speed: up to ``spare_bytes`` to begin with, then what there ``has_room``
+    for once the model is there. Code in the model's folder is never run. Raises LoadFailed.
     """
     is_cpu = mx.default_device().type == mx.DeviceType.cpu
     with foreign_errors(_load_failed):
@@ -163,7 +165,7 @@ def load_steps(path: Path, spare_bytes: int) -> Iterator["tuple[int, int] | MlxM
         unpacked = UnpackedLayers(model)
     yield total_bytes, total_bytes
     with foreign_errors(_load_failed):
-        for size_bytes in unpacked.unpack_steps(spare_bytes - widened_bytes) if is_cpu else ():
+        for size_bytes in unpacked.unpack_steps(has_room) if is_cpu else ():
             total_bytes += size_bytes
             yield total_bytes, total_bytes
         loaded = MlxModel(model, tokenizer, unpacked, widened_bytes)

@@ -6,7 +6,7 @@ that the memory can be given back at once when another model wants it, without l
 the inference thread alone, and on CPUs alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mlx.core as mx
@@ -14,7 +14,7 @@ from mlx import nn
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
-_PLAIN_KINDS = (
+_PLAIN_KINDS: tuple[tuple[Any, Any], ...] = (
     (nn.QuantizedLinear, nn.Linear),
     (nn.QuantizedEmbedding, nn.Embedding),
     (QuantizedSwitchLinear, SwitchLinear),
@@ -35,7 +35,7 @@ def widen(model: Any, free_bytes: int) -> int:
     if more_bytes > free_bytes:
         return 0
     model.update(tree_map(_widened, model.parameters()))
-    return more_bytes
+    return int(more_bytes)
 
 
 class UnpackedLayers:
@@ -46,10 +46,11 @@ class UnpackedLayers:
         self._packed: list[tuple[str, Any]] = []
         self.extra_bytes = 0
 
-    def unpack_steps(self, free_bytes: int) -> Iterator[int]:
-        """Unpack layer by layer while ``free_bytes`` hold them; yields the bytes of each.
+    def unpack_steps(self, has_room: Callable[[int], bool]) -> Iterator[int]:
+        """Unpack layer by layer what there is room for; yields the bytes of each.
 
-        Layers come in the order of the model, so the first ones win when not all fit.
+        ``has_room`` is asked anew before each layer, since others take memory in between. Layers
+        come in the order of the model, so the first ones win when not all fit.
         """
         done = {name for name, _ in self._packed}
         for name, packed in list(self._model.named_modules()):
@@ -57,7 +58,7 @@ class UnpackedLayers:
             if kind is None or name in done:
                 continue
             size_bytes = _unpacked_count(packed) * _FLOAT32_BYTES
-            if self.extra_bytes + size_bytes > free_bytes:
+            if not has_room(size_bytes):
                 continue
             plain = _unpacked(packed, kind)
             mx.eval(plain.parameters())
@@ -90,9 +91,9 @@ def _unpacked_count(packed: Any) -> int:
     return int(count)
 
 
-def _unpacked(packed: Any, kind: type[Any]) -> Any:
+def _unpacked(packed: Any, kind: Any) -> Any:
     """A layer of ``kind`` with the same weights in float32. Its own random ones are never drawn."""
-    plain = kind.__new__(kind)
+    plain: Any = kind.__new__(kind)
     nn.Module.__init__(plain)
     plain.weight = mx.dequantize(
         packed.weight, packed.scales, packed.get("biases"), packed.group_size, packed.bits,

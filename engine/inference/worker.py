@@ -214,9 +214,16 @@ class InferenceThread(threading.Thread):
     def _budget_bytes(self) -> int:
         return self._compute_budget_bytes(self.facts.result())
 
-    def _coming_bytes(self) -> int:
-        """What the loads under way will take."""
-        return sum(request.checked.estimate.weights_bytes for request, _ in self._loads)
+    def _coming_bytes(self, besides: LoadRequest | None = None) -> int:
+        """What the loads under way will take, the load ``besides`` left out."""
+        requests = (request for request, _ in self._loads if request is not besides)
+        return sum(request.checked.estimate.weights_bytes for request in requests)
+
+    def _has_room(self, request: LoadRequest, size_bytes: int) -> bool:
+        """Whether a model whose weights are in memory may take so much more for speed."""
+        weights_bytes = request.checked.estimate.weights_bytes
+        coming_bytes = self._coming_bytes(besides=request) - weights_bytes
+        return size_bytes <= self._residents.spare_bytes(request.checked, coming_bytes)
 
     def _load_some(self, request: LoadRequest, steps: Iterator[Any]) -> None:
         try:
@@ -230,8 +237,9 @@ class InferenceThread(threading.Thread):
             for listener in request.listeners:
                 listener.put(request.progress)
             return
-        coming_bytes = self._coming_bytes() - request.checked.estimate.weights_bytes
-        result.context_tokens = self._residents.affordable_context(request.checked, coming_bytes)
+        result.context_tokens = self._residents.affordable_context(
+            request.checked, self._coming_bytes(besides=request)
+        )
         lane = self._new_lane(result)
         self._residents.add(request.repo_id, lane, request.progress.total_bytes)
         self._end_load(request)
