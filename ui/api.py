@@ -81,7 +81,6 @@ class ApiHandlers:
                     has_news, update_at = False, time.perf_counter() + UPDATE_S
                 if answer["finish_reason"] is None:
                     await asyncio.sleep(POLL_S)
-            self._engine.library.mark_used(chosen, time.time())
         finally:
             ticket.cancel()
 

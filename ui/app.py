@@ -39,11 +39,12 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
         # First, so that a handler of the page with the same name does not take its place.
         wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine), ManageApi(engine))
         chatting, finding = ChatHandlers(engine, default_model), DiscoverHandlers(engine)
+        managing = ManageHandlers(engine)
         wire_chat(chat, chatting, demo, chat_tab)
         wire_discover(discover, finding, discover_tab)
-        wire_manage(manage, ManageHandlers(engine), manage_tab)
+        wire_manage(manage, managing, manage_tab)
         wire_crossings(
-            Crossings(chatting, finding), tabs, (chat_tab, discover_tab, manage_tab),
+            Crossings(chatting, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,
         )  # fmt: skip
         demo.load(

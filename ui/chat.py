@@ -107,15 +107,25 @@ class ChatHandlers:
     def list_models(self, conversation: Conversation) -> Any:
         """Fill the model picker with what is installed now; a first choice then loads it."""
         choices = self._choices()
+        conversation.offered = tuple(choices)
         names = [repo_id for _, repo_id in choices]
         chosen = conversation.model_id or self._default_model
         if chosen not in names:
             chosen = self._default_model if self._default_model in names else names[0]
         return gr.Dropdown(choices=choices, value=chosen)
 
-    def refresh_choices(self) -> Any:
-        """What can be picked now; the model that is picked stays."""
-        return gr.Dropdown(choices=self._choices())
+    def add_choices(self, conversation: Conversation) -> Any:
+        """Offer what was installed since; nothing is taken away under an open list.
+
+        Gradio 6's Dropdown fails in the page when its open list becomes shorter.
+        """
+        choices = self._choices()
+        names = {repo_id for _, repo_id in choices}
+        choices += [old for old in conversation.offered if old[1] not in names]
+        if choices == list(conversation.offered):
+            return gr.skip()
+        conversation.offered = tuple(choices)
+        return gr.Dropdown(choices=choices)
 
     def talk_to(self, repo_id: str, conversation: Conversation) -> Any:
         """Pick a model for this visitor, as if from the list."""
@@ -184,7 +194,6 @@ class ChatHandlers:
                 if conversation.epoch != epoch:
                     return
                 yield conversation.blocks(), gr.skip()
-            self._engine.library.mark_used(model_id, time.time())
             yield conversation.blocks(), gr.Textbox(**_IDLE_BOX)
         except EngineError as error:
             show_toast(error)
@@ -277,7 +286,7 @@ def wire_chat(view: ChatView, handlers: ChatHandlers, demo: gr.Blocks, tab: gr.T
     for event in (demo.load, tab.select):
         event(shows_errors(handlers.list_models), view.conversation, view.model, **private)
     # A download may have ended, or a model have been deleted, since the tab was opened.
-    view.model.focus(shows_errors(handlers.refresh_choices), None, view.model, **private)
+    view.model.focus(shows_errors(handlers.add_choices), view.conversation, view.model, **private)
     # A click on an option fires "input" twice and the keyboard fires no "select".
     view.model.change(
         shows_errors(handlers.choose_model), [view.model, view.conversation], chosen, **private

@@ -94,12 +94,14 @@ class Conversation:
     """What one visitor said and heard. Lives in that visitor's session alone.
 
     ``epoch`` counts new chats, so that an answer to an old one no longer reaches the page.
+    ``offered`` is what the model picker lists: label and id.
     """
 
     turns: list[tuple[str, Answer]] = field(default_factory=list)
     ticket: ChatTicket | None = None
     epoch: int = 0
     model_id: str = ""
+    offered: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_answering(self) -> bool:

@@ -11,15 +11,21 @@ from ui.discover import DiscoverView
 from ui.discover_handlers import DETAIL_OUTPUTS, DiscoverHandlers, Shown
 from ui.errors import shows_errors
 from ui.manage import ManageView
+from ui.manage_handlers import ManageHandlers
 from ui.manage_state import ManageShown
 
 
 class Crossings:
     """Handlers that act on two tabs."""
 
-    def __init__(self, chat: ChatHandlers, discover: DiscoverHandlers) -> None:
+    def __init__(
+        self, chat: ChatHandlers, discover: DiscoverHandlers, manage: ManageHandlers
+    ) -> None:
         self._chat = chat
         self._discover = discover
+        self._manage = manage
+        self.leave_discover = discover.leave_tab
+        self.leave_manage = manage.leave_tab
 
     def chat_from_manage(self, shown: ManageShown, conversation: Conversation) -> list[Any]:
         """Chat with the model whose actions are open."""
@@ -34,6 +40,10 @@ class Crossings:
         if not 0 <= place < len(manage.picks):
             return [gr.skip() for _ in range(1 + DETAIL_OUTPUTS)]
         return [gr.Tabs(selected="discover"), *self._discover.details(shown, manage.picks[place])]
+
+    def delete(self, shown: ManageShown, conversation: Conversation) -> list[Any]:
+        """Delete the model that the dialogue was about, also from the chat's picker."""
+        return [*self._manage.delete(shown), self._chat.list_models(conversation)]
 
     def _chat_with(self, repo_id: str, conversation: Conversation) -> list[Any]:
         if not repo_id:
@@ -62,6 +72,10 @@ def wire_crossings(
         shows_errors(crossings.chat_from_discover), [discover.shown, chat.conversation], there,
         **private,
     )  # fmt: skip
+    manage.dialog.confirm.click(
+        shows_errors(crossings.delete), [manage.shown, chat.conversation],
+        [manage.dialog.panel, *manage.everything(), chat.model], **private,
+    )  # fmt: skip
     discover.download.manage.click(_to_manage, None, tabs, **private)
     for place, button in enumerate(manage.picks.buttons()):
         look = functools.partial(crossings.look_at_pick, place)
@@ -70,19 +84,17 @@ def wire_crossings(
             **private,
         )  # fmt: skip
     chat_tab, discover_tab, manage_tab = every_tab
-    finding, managing = discover.download.timer, manage.timer
-    chat_tab.select(_fall_silent_both, None, [finding, managing], queue=False, **private)
-    discover_tab.select(_fall_silent, None, managing, queue=False, **private)
-    manage_tab.select(_fall_silent, None, finding, queue=False, **private)
+    silent: dict[str, Any] = {**private, "queue": False}
+    for tab in (chat_tab, manage_tab):
+        tab.select(
+            shows_errors(crossings.leave_discover),
+            discover.shown,
+            discover.download.timer,
+            **silent,
+        )
+    for tab in (chat_tab, discover_tab):
+        tab.select(shows_errors(crossings.leave_manage), manage.shown, manage.timer, **silent)
 
 
 def _to_manage() -> Any:
     return gr.Tabs(selected="manage")
-
-
-def _fall_silent() -> Any:
-    return gr.Timer(active=False)
-
-
-def _fall_silent_both() -> list[Any]:
-    return [gr.Timer(active=False), gr.Timer(active=False)]

@@ -78,9 +78,9 @@ def build_discover() -> DiscoverView:
             facts = gr.HTML("", elem_id="facts")
             plot = gr.BarPlot(
                 pd.DataFrame({"context": [], "GB": [], "part": []}), x="context", y="GB",
-                color="part", color_map=_PLOT_COLORS, height=240, x_title="context, tokens",
-                y_title="GB", label="Memory by context", elem_id="memory-plot", buttons=[],
-                sort=None,
+                color="part", color_map=_PLOT_COLORS, height=260, x_title="context, tokens",
+                y_title="GB", label="Memory by context", show_label=False, buttons=[], sort=None,
+                elem_id="memory-plot",
             )  # fmt: skip
             with gr.Accordion("Files", open=False):
                 files = gr.HTML("", elem_id="files")
@@ -131,8 +131,8 @@ def _wire_download(
 ) -> None:
     panel, dialog = view.download, view.download.dialog
     standing = panel.outputs()
-    for event in (tab.select, panel.timer.tick):
-        event(shows_errors(handlers.follow), view.shown, standing, **private)
+    tab.select(shows_errors(handlers.come_back), view.shown, standing, **private)
+    panel.timer.tick(shows_errors(handlers.follow), view.shown, standing, **private)
     panel.button.click(
         shows_errors(handlers.press), view.shown, [*standing, dialog.panel, dialog.text], **private
     ).then(None, None, None, js=dialog.open_js, **private)

@@ -38,13 +38,17 @@ RESULT_OUTPUTS = 3 + MOST_CHIPS + 1 + 3 * MOST_PICKS
 
 @dataclass
 class Shown:
-    """What one visitor's tab shows: names by row, the chosen model, which search is the latest."""
+    """What one visitor's tab shows: names by row, the model in the panel, the latest search.
+
+    ``is_open`` says whether the tab is seen: only then its timer runs.
+    """
 
     repo_ids: list[str] = field(default_factory=list)
     picks: list[str] = field(default_factory=list)
     chips: list[Chip] = field(default_factory=list)
     offer: Offer | None = None
     serial: int = 0
+    is_open: bool = False
 
     def begin(self) -> int:
         """Start a search; the answer to an older one is then dropped."""
@@ -110,6 +114,7 @@ class DiscoverHandlers:
 
     def details(self, shown: Shown, repo_id: str) -> list[Any]:
         """Open the panel on a model."""
+        shown.is_open = True
         found = self._engine.discover.inspect(repo_id)
         shown.offer = self._downloads.offer(found)
         local = None
@@ -117,9 +122,19 @@ class DiscoverHandlers:
             local = self._engine.library.find(found.ranked.summary.repo_id)
         return [*_details(found, local), *self._downloads.show(shown.offer)]
 
+    def come_back(self, shown: Shown) -> list[Any]:
+        """Look at the download of the model in the panel again, and follow it."""
+        shown.is_open = True
+        return self.follow(shown)
+
+    def leave_tab(self, shown: Shown) -> Any:
+        """Fall silent. An answer still under way may wake the timer; its next tick ends it."""
+        shown.is_open = False
+        return gr.Timer(active=False)
+
     def follow(self, shown: Shown) -> list[Any]:
         """How the download of the model in the panel stands."""
-        if shown.offer is None:
+        if shown.offer is None or not shown.is_open:
             return [*(gr.skip() for _ in range(DOWNLOAD_OUTPUTS - 1)), gr.Timer(active=False)]
         return self._downloads.show(shown.offer)
 

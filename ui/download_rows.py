@@ -88,10 +88,10 @@ def build_download_rows() -> DownloadRows:
     return DownloadRows(head, tuple(rows))
 
 
-def show_rows(shown: RowsShown, statuses: Sequence[DownloadStatus]) -> list[Any]:
-    """Values for ``DownloadRows.outputs``."""
+def show_rows(shown: RowsShown, statuses: Sequence[DownloadStatus], problem: str = "") -> list[Any]:
+    """Values for ``DownloadRows.outputs``; ``problem`` says why nothing can be downloaded."""
     left_out = shown.place(statuses)
-    updates: list[Any] = [format_downloads_head(statuses, left_out)]
+    updates: list[Any] = [format_downloads_head(statuses, left_out, problem)]
     for job in shown.jobs:
         if job is None:
             updates += [gr.Row(visible=False), gr.skip(), gr.skip(), gr.skip()]

@@ -140,7 +140,9 @@ def format_memory_of(model: LocalModel) -> str:
     parts = []
     if model.memory is not None and model.memory.total_bytes is not None:
         context = f"{model.memory.context_tokens:,} tokens"
-        parts.append(f"about {format_bytes(model.memory.total_bytes)} at {context}")
+        fit = {"tight": ", tight", "too large": ", too large for this computer"}
+        about = f"about {format_bytes(model.memory.total_bytes)} at {context}"
+        parts.append(about + fit.get(model.memory.fit, ""))
     if model.measured_memory_bytes is not None:
         at = (
             f" at {model.measured_context_tokens:,} tokens" if model.measured_context_tokens else ""

@@ -89,10 +89,9 @@ def format_head(inspection: Inspection, local: LocalModel | None = None) -> str:
     verdict += badge(ranked.fit, _FIT_CLASS[ranked.fit]) + " "
     verdict += badge("will chat", "ok") if ranked.readiness.ok else badge("will not chat", "no")
     reasons = "".join(f"<li>{html.escape(text)}</li>" for text in ranked.readiness.blockers)
-    notice = f'<p class="note">{html.escape(inspection.notice)}</p>' if inspection.notice else ""
     return (
         f'<div class="detail"><h3>{html.escape(ranked.summary.repo_id)}</h3><p>{verdict}</p>'
-        f"{notice}<ul>{reasons}</ul></div>"
+        f"<ul>{reasons}</ul></div>"
     )
 
 
@@ -121,7 +120,8 @@ def format_facts(inspection: Inspection, local: LocalModel | None = None) -> str
         else ""
     )
     score = _score_bars(inspection.ranked)
-    return f'<div class="detail"><table>{table}</table>{guessed}{score}</div>'
+    plot_title = "<h4>Memory by context</h4>" if inspection.memory else ""
+    return f'<div class="detail"><table>{table}</table>{guessed}{score}{plot_title}</div>'
 
 
 def _score_bars(ranked: RankedModel) -> str:

@@ -101,8 +101,15 @@ def _line(status: DownloadStatus) -> str:
     return html.escape(" · ".join(parts))
 
 
-def format_downloads_head(statuses: Sequence[DownloadStatus], hidden: int) -> str:
-    """The line above the rows: how many move, how many wait, what is not shown."""
+def format_downloads_head(
+    statuses: Sequence[DownloadStatus], hidden: int, problem: str = ""
+) -> str:
+    """The line above the rows: how many move, how many wait, what is not shown.
+
+    ``problem`` says why nothing can be downloaded now.
+    """
+    if problem:
+        return f'<p class="note" role="status">{html.escape(problem)}</p>'
     if not statuses:
         return '<p class="note">Nothing is being downloaded.</p>'
     moving = sum(status.state in ("running", "verifying") for status in statuses)

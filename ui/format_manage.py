@@ -10,7 +10,7 @@ from ui.format import badge, format_age, format_bytes, format_memory_of, format_
 
 HEADERS = ["Model", "State", "Size", "Quantisation", "Context", "Memory", "Last used", "From"]
 DATATYPES: list[Any] = ["html", "html", "str", "str", "str", "html", "str", "str"]
-COLUMN_WIDTHS: list[str | int] = ["25%", "11%", "8%", "12%", "9%", "12%", "12%", "11%"]
+COLUMN_WIDTHS: list[str | int] = ["24%", "11%", "8%", "14%", "9%", "11%", "11%", "12%"]
 SOURCES: dict[Source, str] = {
     "pomona": "Pomona",
     "built-in": "built in",
@@ -21,6 +21,7 @@ SOURCES: dict[Source, str] = {
 SHADES = 6
 SHOWN_PATHS = 12
 SHOWN_SEGMENTS = 7
+SHOWN_CACHE_BYTES = 100_000
 
 
 def installed_rows(
@@ -86,7 +87,9 @@ def _memory_cell(model: LocalModel) -> str:
     text = format_bytes(measured if measured is not None else estimate or 0)
     fit = model.memory.fit if model.memory else "unknown"
     kind = {"tight": "mid", "too large": "no"}.get(fit)
-    return f"{text} {badge(fit, kind)}" if kind else text
+    if kind is None:
+        return text
+    return f'<span title="{html.escape(fit)} for this computer">{badge(text, kind)}</span>'
 
 
 def format_model(model: LocalModel, loaded_bytes: int | None, newest: str, now_at: float) -> str:
@@ -158,7 +161,7 @@ def format_disk(models: Sequence[LocalModel], free_bytes: int) -> str:
 def format_memory(models: Mapping[str, int], cache_bytes: int, budget_bytes: int | None) -> str:
     """A bar of the memory: each loaded model, what is kept of conversations, what is free."""
     used = sum(models.values()) + cache_bytes
-    rest = {"conversations kept": cache_bytes} if cache_bytes else {}
+    rest = {"conversations kept": cache_bytes} if cache_bytes >= SHOWN_CACHE_BYTES else {}
     if budget_bytes is None:
         return _bar("Memory", f"{format_bytes(used)} in use", _largest(models), rest)
     free = max(0, budget_bytes - used)

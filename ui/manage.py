@@ -71,7 +71,7 @@ def build_manage() -> ManageView:
     with gr.Row(elem_id="manage-foot"):
         folder = gr.HTML("", elem_id="models-folder")
         idle = gr.Dropdown(
-            IDLE_CHOICES, label="Unload a model that nobody uses", elem_id="idle-unload",
+            IDLE_CHOICES, label="Unload unused models", elem_id="idle-unload",
             filterable=False, scale=0, min_width=260,
         )  # fmt: skip
     dialog = build_dialog("delete-dialog", "Keep it", "Delete")
@@ -117,6 +117,3 @@ def _wire_installed(view: ManageView, handlers: ManageHandlers, private: dict[st
         None, None, None, js=dialog.open_js, **private
     )
     dialog.keep.click(shows_errors(handlers.keep), view.shown, dialog.panel, **private)
-    dialog.confirm.click(
-        shows_errors(handlers.delete), view.shown, [dialog.panel, *everything], **private
-    )

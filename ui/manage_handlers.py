@@ -37,10 +37,14 @@ class ManageHandlers:
 
     def open_tab(self, shown: ManageShown) -> tuple[Any, ...]:
         """Look at everything, with the rows in a fresh order."""
-        shown.jobs = RowsShown()
-        shown.note = ""
+        shown.is_open, shown.jobs, shown.note = True, RowsShown(), ""
         idle = gr.Dropdown(value=self._engine.preferences.idle_unload_min or 0)
         return (*self._everything(shown), format_folder(self._engine.settings.models_dir), idle)
+
+    def leave_tab(self, shown: ManageShown) -> Any:
+        """Fall silent. An answer still under way may wake the timer; its next tick ends it."""
+        shown.is_open = False
+        return gr.Timer(active=False)
 
     def tick(self, shown: ManageShown) -> list[Any]:
         """Look at the downloads; at the models only when a download changed its state."""
@@ -149,7 +153,7 @@ class ManageHandlers:
         gr.Info(
             f"{count} model{'s have' if count > 1 else ' has'} a newer revision on the Hub."
             if count
-            else "Every model is at the newest revision."
+            else "No newer revision was found."
         )
         return self._everything(shown)
 
@@ -187,8 +191,9 @@ class ManageHandlers:
         return [*self._moving(shown, statuses), *self._library(shown)]
 
     def _moving(self, shown: ManageShown, statuses: tuple[DownloadStatus, ...]) -> list[Any]:
-        is_moving = any(status.is_active for status in statuses)
-        return [gr.Timer(active=is_moving), *show_rows(shown.jobs, statuses)]
+        is_moving = shown.is_open and any(status.is_active for status in statuses)
+        rows = show_rows(shown.jobs, statuses, self._engine.downloads.problem)
+        return [gr.Timer(active=is_moving), *rows]
 
     def _library(self, shown: ManageShown) -> list[Any]:
         models = self._engine.library.list()

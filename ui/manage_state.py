@@ -11,9 +11,11 @@ class ManageShown:
 
     ``version`` is that of the downloads when the library was last looked at. ``note`` is what the
     last action on ``chosen`` has to say. ``newest`` has newer revisions on the Hub by model,
-    ``spoiled`` the files whose content is wrong, where somebody had them checked.
+    ``spoiled`` the files whose content is wrong, where somebody had them checked. ``is_open`` says
+    whether the tab is seen: only then its timer runs.
     """
 
+    is_open: bool = False
     jobs: RowsShown = field(default_factory=RowsShown)
     repo_ids: list[str] = field(default_factory=list)
     picks: list[str] = field(default_factory=list)

@@ -100,6 +100,7 @@ class InferenceService:
 
     @idle_unload_s.setter
     def idle_unload_s(self, value: float | None) -> None:
+        """Set it; it holds from now on."""
         self._thread.idle_unload_s = value
         self._thread.post(lambda: None)  # wakes it, so that it sees the change
 

@@ -7,6 +7,7 @@ own folder can be reached, even when somebody swaps a folder for a link in betwe
 that is a link is only unlinked: what it leads to is not Pomona's.
 """
 
+import errno
 import logging
 import os
 import secrets
@@ -22,6 +23,8 @@ from engine.records import DeletePlan
 
 TRASH_PREFIX = "trash-"
 _BLOCK_BYTES = 512  # the unit of st_blocks (POSIX)
+_TRIES = 3
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _UNCHANGED = "Nothing was deleted. See whether the disk can be written to, then try again."
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ def execute_delete(models_dir: Path, repo_id: str) -> DeletePlan:
                 os.unlink(name, dir_fd=org_fd)
             else:
                 _move_away_and_remove(repo_id, root_fd, org_fd)
+        except FileNotFoundError:  # somebody else has just deleted it
+            return _nothing(repo_id)
         finally:
             with suppress(OSError):  # it holds other models
                 os.rmdir(org, dir_fd=root_fd)
@@ -88,12 +93,9 @@ def _move_away_and_remove(repo_id: str, root_fd: int, org_fd: int) -> None:
         os.mkdir(DOWNLOADS_NAME, dir_fd=root_fd)
     with _opened(DOWNLOADS_NAME, root_fd) as downloads_fd:
         trash = f"{TRASH_PREFIX}{secrets.token_hex(8)}"
-        try:
-            os.rename(
-                repo_id.split("/")[1], trash, src_dir_fd=org_fd, dst_dir_fd=downloads_fd
-            )  # fmt: skip
-        except FileNotFoundError:
-            return  # somebody else has just deleted it
+        os.rename(
+            repo_id.split("/")[1], trash, src_dir_fd=org_fd, dst_dir_fd=downloads_fd
+        )  # fmt: skip
         try:
             _remove(trash, downloads_fd)
         except FileNotFoundError:
@@ -108,10 +110,17 @@ def _move_away_and_remove(repo_id: str, root_fd: int, org_fd: int) -> None:
 
 def _remove(name: str, parent_fd: int) -> None:
     """Remove a folder and what is in it; of a link the link alone."""
-    if stat.S_ISDIR(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
-        shutil.rmtree(name, dir_fd=parent_fd)  # follows no link where it is given an open folder
-    else:
+    if not stat.S_ISDIR(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=parent_fd)
+        return
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            shutil.rmtree(name, dir_fd=parent_fd)  # follows no link: it goes by open folders
+            return
+        except OSError as error:
+            # Somebody has just put a file into it, such as a note of its last use.
+            if error.errno != errno.ENOTEMPTY or not tries_left:
+                raise
 
 
 def _plan(models_dir: Path, repo_id: str, org_fd: int) -> DeletePlan:
@@ -127,11 +136,12 @@ def _plan(models_dir: Path, repo_id: str, org_fd: int) -> DeletePlan:
         return _nothing(repo_id)
     paths, blocks = [], 0
     links_left: dict[int, int] = {}
-    for path, file in _files_below(name, org_fd, repo_id):
-        paths.append(models_dir / repo_id.split("/")[0] / path)
-        links_left[file.st_ino] = links_left.get(file.st_ino, file.st_nlink) - 1
-        if links_left[file.st_ino] == 0:
-            blocks += file.st_blocks
+    with suppress(FileNotFoundError):  # somebody else has just deleted it
+        for path, file in _files_below(name, org_fd, repo_id):
+            paths.append(models_dir / repo_id.split("/")[0] / path)
+            links_left[file.st_ino] = links_left.get(file.st_ino, file.st_nlink) - 1
+            if links_left[file.st_ino] == 0:
+                blocks += file.st_blocks
     return DeletePlan(repo_id, folder, tuple(sorted(paths)), blocks * _BLOCK_BYTES)
 
 
@@ -147,13 +157,15 @@ def _files_below(name: str, parent_fd: int, repo_id: str) -> Iterator[tuple[str,
                 "Unmount it first: Pomona deletes nothing outside the model's own folder.",
             )
         for file in (*files, *folders):
-            facts = os.stat(file, dir_fd=folder_fd, follow_symlinks=False)
-            if not stat.S_ISDIR(facts.st_mode):
-                yield f"{path}/{file}", facts
+            with suppress(FileNotFoundError):  # gone meanwhile
+                facts = os.stat(file, dir_fd=folder_fd, follow_symlinks=False)
+                if not stat.S_ISDIR(facts.st_mode):
+                    yield f"{path}/{file}", facts
 
 
 def _fail(error: OSError) -> None:
-    raise error
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextmanager
@@ -161,35 +173,41 @@ def _opened_org(models_dir: Path, repo_id: str) -> Iterator[tuple[int, int] | No
     """The models folder and the org's folder in it, open; None when one of them is not there."""
     org = repo_id.split("/")[0]
     try:
-        root_fd = os.open(models_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root_fd = os.open(models_dir, _FLAGS)
     except FileNotFoundError:
         yield None
         return
     try:
         try:
-            mode = os.stat(org, dir_fd=root_fd, follow_symlinks=False).st_mode
+            org_fd = os.open(org, _FLAGS | os.O_NOFOLLOW, dir_fd=root_fd)
         except FileNotFoundError:
             yield None
             return
-        if stat.S_ISLNK(mode):
+        except OSError as error:
+            if not _is_link(org, root_fd):
+                raise
             raise ModelError(
                 f"“{org}” in the models folder is a link to another place, and Pomona deletes"
                 " nothing outside its own folder.",
                 "Remove the link, or delete the model where it is.",
-            )
-        with _opened(org, root_fd) as org_fd:
+            ) from error
+        try:
             yield root_fd, org_fd
+        finally:
+            os.close(org_fd)
     finally:
         os.close(root_fd)
+
+
+def _is_link(name: str, parent_fd: int) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode)
 
 
 @contextmanager
 def _opened(path: Path | str, parent_fd: int | None = None) -> Iterator[int]:
     """An open folder. The models folder itself may be a link, but nothing below it."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    if parent_fd is not None:
-        flags |= os.O_NOFOLLOW
-    folder_fd = os.open(path, flags, dir_fd=parent_fd)
+    follows = 0 if parent_fd is None else os.O_NOFOLLOW
+    folder_fd = os.open(path, _FLAGS | follows, dir_fd=parent_fd)
     try:
         yield folder_fd
     finally:

@@ -23,6 +23,7 @@ from engine.library.usage import Usage
 from engine.records import LocalModel, MemoryEstimate
 
 MAX_ENTRIES = 5_000
+_TRIES = 3
 _TICK_NS = 100_000_000
 _TEMPLATES_NAME = "additional_chat_templates"
 
@@ -74,7 +75,7 @@ class Descriptions:
             known = self._known.get(place.path)
         if known and known[0] == stamp and known[1].model.repo_id == place.repo_id:
             return known[1]
-        description = _read(place, {name: size for name, size, *_ in stamp if size >= 0})
+        stamp, description = _read_steadily(place, stamp)
         if _is_settled(stamp):
             with self._lock:
                 self._known[place.path] = stamp, description
@@ -118,6 +119,19 @@ def _entries(folder: Path, prefix: str) -> list[tuple[str, int, int, int, int]]:
 def _entry(name: str, facts: os.stat_result, *, is_file: bool) -> tuple[str, int, int, int, int]:
     size = facts.st_size if is_file else -1
     return name, size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
+
+
+def _read_steadily(place: Place, stamp: Stamp) -> tuple[Stamp, Description]:
+    """A description, and the stamp of what was read.
+
+    What seems damaged is read again if it changed meanwhile: an update may just take its place.
+    """
+    for _ in range(_TRIES):
+        read = stamp
+        description = _read(place, {name: size for name, size, *_ in read if size >= 0})
+        if not description.model.is_damaged or (stamp := _stamp_of(place.path)) == read:
+            break
+    return read, description
 
 
 def _read(place: Place, sizes: dict[str, int]) -> Description:

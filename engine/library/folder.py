@@ -5,6 +5,7 @@ weights and is used before a load, because mlx-lm ignores the index file, loads 
 hangs on a config that promises a hundred thousand layers.
 """
 
+import fnmatch
 import json
 import os
 import re
@@ -175,7 +176,11 @@ def _optional_object(path: Path) -> dict[str, Any]:
 
 def _weight_files(path: Path, is_for_list: bool) -> tuple[Path, ...]:
     """The weight files that mlx-lm would load, once it is sure that all of them are there."""
-    files = tuple(sorted(path.glob("model*.safetensors")))
+    try:
+        names = sorted(fnmatch.filter(os.listdir(path), "model*.safetensors"))
+    except OSError as error:
+        raise Damaged(f"Its folder cannot be read ({error.strerror}).", _AGAIN) from error
+    files = tuple(path / name for name in names)
     if not files:
         raise Damaged("There are no weights: no model*.safetensors.", _AGAIN)
     present = {file.name for file in files}
@@ -271,4 +276,4 @@ def _text(file: Path) -> str:
 
 def _tokenizer_needs_code(path: Path, tokenizer_config: dict[str, Any]) -> bool:
     """An ``auto_map`` matters only where no plain tokenizer.json can stand in for it."""
-    return "auto_map" in tokenizer_config and not (path / "tokenizer.json").is_file()
+    return "auto_map" in tokenizer_config and not os.path.isfile(path / "tokenizer.json")

@@ -22,6 +22,7 @@ from engine.library.sources import (
     Place,
     find_place,
     format_place,
+    is_model,
     is_repo_id,
     iter_places,
 )
@@ -66,7 +67,8 @@ class Library:
             if len(places) >= self._settings.limits.scan_models:
                 break
             places.setdefault(place.repo_id, place)
-        models = [self._model(place) for place in places.values()]
+        found = [self._model(place) for place in places.values()]
+        models = [model for model in found if model is not None]
         self._descriptions.keep_only({place.path for place in places.values()})
         return models
 
@@ -76,7 +78,10 @@ class Library:
 
     def find(self, repo_id: str) -> LocalModel:
         """One model by name. Raises NotInstalled."""
-        return self._model(self._place(repo_id))
+        model = self._model(self._place(repo_id))
+        if model is None:
+            raise _not_installed(repo_id)
+        return model
 
     def check(self, repo_id: str) -> CheckedModel:
         """A model fit to be loaded. Raises NotInstalled, Damaged and Unsupported.
@@ -147,10 +152,6 @@ class Library:
         """Note an answer of this model; never waits for the disk and never fails."""
         self._usage.record(Use(repo_id, now_at, stats))
 
-    def mark_used(self, repo_id: str, now_at: float) -> None:
-        """Note an answer of which no figures are known."""
-        self.record_use(repo_id, now_at)
-
     def close(self) -> None:
         """Write what was noted of uses."""
         self._usage.close()
@@ -158,14 +159,14 @@ class Library:
     def _place(self, repo_id: str) -> Place:
         place = find_place(self._settings, repo_id)
         if place is None:
-            raise NotInstalled(
-                f"There is no model “{repo_id[:96]}” on this computer.",
-                "Choose one from the list, or download it in Discover.",
-            )
+            raise _not_installed(repo_id)
         return place
 
-    def _model(self, place: Place) -> LocalModel:
+    def _model(self, place: Place) -> LocalModel | None:
+        """The model at a place, None when it was deleted since the place was found."""
         description = self._descriptions.describe(place)
+        if description.model.is_damaged and not is_model(place.path):
+            return None
         usage = self._usage.usage_of(place, _usage_beside(description), None)
         return description.model_for(self._architectures(), self._budget_bytes(), usage)
 
@@ -206,6 +207,13 @@ class Library:
         if reason := self._is_in_use(repo_id):
             raise InUse(reason, "Wait until that is over, or end it, then delete.")
         return place
+
+
+def _not_installed(repo_id: str) -> NotInstalled:
+    return NotInstalled(
+        f"There is no model “{repo_id[:96]}” on this computer.",
+        "Choose one from the list, or download it in Discover.",
+    )
 
 
 def _usage_beside(description: Description) -> Usage | None:

@@ -61,8 +61,7 @@ class JobRun:
         """Do all of it. Raises Cancelled after stop(), EngineErrors and OSError."""
         check_target(self._target)
         if self._record.reuses and self._target.is_dir():
-            self._files.mkdir(exist_ok=True)
-            lend_files(self._target, self._files, self._record.files, self._stopped)
+            lend_files(self._target, self._folder, self._record, self._stopped, self._note_checked)
         self._begin_transfer().run()
         known = read_metadata(self._target)
         if self._target.is_dir():
@@ -102,6 +101,9 @@ class JobRun:
                 raise Cancelled()
             self._transfer = transfer
         return transfer
+
+    def _note_checked(self, checked_bytes: int) -> None:
+        self._present_bytes = max(self._present_bytes, checked_bytes)
 
     def _stopped(self) -> bool:
         return self._is_stopped

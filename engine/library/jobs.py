@@ -123,17 +123,18 @@ class JobStore:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.job_folder(job_id))
 
-    def _job_ids(self) -> list[str]:
+    def folders(self) -> list[Path]:
+        """Every folder below this one, of whatever jobs; links left out. Raises OSError."""
         try:
             with os.scandir(self.folder) as entries:
-                found = sorted(
-                    entry.name
-                    for entry in entries
-                    if _JOB_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-                )
+                found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return []
-        return found[:MAX_JOBS]
+        return [self.folder / name for name in sorted(found)]
+
+    def _job_ids(self) -> list[str]:
+        names = (folder.name for folder in self.folders())
+        return [name for name in names if _JOB_ID.fullmatch(name)][:MAX_JOBS]
 
     def _read(self, job_id: str) -> JobRecord | None:
         try:

@@ -106,22 +106,23 @@ def replace_file(folder_fd: int, name: str, content: bytes) -> None:
     """Give the file ``name`` of an open folder a new content in one step. Raises OSError.
 
     A temporary name that a killed process left is used again: the process's own id keeps two
-    running ones apart, and callers let one thread write at a time.
+    running ones apart, and one thread writes at a time.
     """
     temporary = f"{name}.{os.getpid()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    file_fd = os.open(temporary, flags, 0o644, dir_fd=folder_fd)
-    try:
-        with open(file_fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=folder_fd)
-        raise
-    os.fsync(folder_fd)
+    with _writing:
+        file_fd = os.open(temporary, flags, 0o644, dir_fd=folder_fd)
+        try:
+            with open(file_fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder_fd)
+            raise
+        os.fsync(folder_fd)
 
 
 def read_object(folder_fd: int, name: str, max_bytes: int) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.errors import DownloadError
 from engine.library.jobs import FILES_NAME, OLD_NAME
+from engine.library.transfers.disk import sync_folder
 
 _TRIES = 3
 # Somebody has just put something there, or a delete has removed the owner's empty folder.
@@ -61,15 +62,6 @@ def put_back_old(job_folder: Path, models_dir: Path) -> None:
         if not os.path.lexists(target) and not target.parent.is_symlink():
             target.parent.mkdir(exist_ok=True)
             os.rename(old, target)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a power cut. Raises OSError."""
-    folder_fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(folder_fd)
-    finally:
-        os.close(folder_fd)
 
 
 def _free_place(job_folder: Path, target: Path) -> Path:

@@ -243,13 +243,15 @@ class DownloadQueue:
 
     def _settle(self, job: Job, state: DownloadState, error: str) -> None:
         """A job's thread ends: what is known of it now, unless a person has said otherwise."""
+        if state == "done":
+            self._remove(job)  # before it is called done: then nothing of it is left
         done_bytes = job.record.total_bytes if state == "done" else self._present_bytes(job)
         with self._lock:
             job.done_bytes = done_bytes
-            if job.state in RUNNING and not self._closed.is_set():
+            if job.state in RUNNING and (state == "done" or not self._closed.is_set()):
                 self._table.change(job, state, error=error)
-            has_ended = job.state in ENDED
-        if has_ended:
+            is_cancelled = job.state == "cancelled"
+        if is_cancelled:
             self._remove(job)
         elif not self._closed.is_set():
             self._save_quietly(job)

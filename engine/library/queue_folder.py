@@ -49,6 +49,8 @@ class QueueFolder:
         self.is_taken = not self._lock.acquire()
         if self.is_taken:
             return None
+        for folder in self.store.folders():
+            self._put_back(folder)
         self.store.set_aside_broken()
         return [record for record in self.store.load() if self._is_unfinished(record)]
 
@@ -83,12 +85,17 @@ class QueueFolder:
             present_bytes(self.store.job_folder(record.job_id), record.files), record.total_bytes
         )
 
+    def _put_back(self, folder: Path) -> None:
+        try:
+            put_back_old(folder, self.store.models_dir)
+        except OSError as error:
+            logger.warning("what %s replaced was not put back: %s", folder.name, error.strerror)
+
     def _is_unfinished(self, record: JobRecord) -> bool:
         """Whether there is something left to do; what is over is cleared away."""
         folder = self.store.job_folder(record.job_id)
         target = self.store.target(record.repo_id)
         try:
-            put_back_old(folder, self.store.models_dir)
             was_placed = record.state == "placing" and not (folder / FILES_NAME).exists()
             if record.state == "cancelled" or (was_placed and target.is_dir()):
                 self.store.remove(record.job_id)

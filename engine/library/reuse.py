@@ -1,34 +1,56 @@
-"""What an installed model lends to its repair or update: its files, under a second name."""
+"""What an installed model lends to its repair or update: the files of it that are right."""
 
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from engine.errors import Cancelled
+from engine.library.jobs import FILES_NAME, JobRecord
 from engine.library.metadata import METADATA_NAME
-from engine.records import RepoFile
+from engine.library.transfers.hashing import Digest
+from engine.library.transfers.journal import Journal, Synced
 
 _CHUNK_BYTES = 4_000_000
 _WEIGHTS = re.compile(r"^model[^/]*\.safetensors(?:\.index\.json)?$", re.IGNORECASE)
 
 
 def lend_files(
-    installed: Path, staging: Path, files: Sequence[RepoFile], is_stopped: Callable[[], bool]
+    installed: Path,
+    job_folder: Path,
+    record: JobRecord,
+    is_stopped: Callable[[], bool],
+    on_checked: Callable[[int], None],
 ) -> None:
-    """Bring every file of the right size from ``installed`` into ``staging``.
+    """Bring every file of the right content from ``installed`` into a job, noted in its journal.
 
-    Whether the content is right too is for the transfer to find out, which unlinks what is not
-    and never writes into it. Raises Cancelled and OSError.
+    ``on_checked`` is told the bytes that are right so far, with those of the file being read.
+    Raises Cancelled and OSError.
     """
-    for file in files:
-        target = staging / file.path
-        if not os.path.lexists(target) and _is_plain_file(installed, file.path, file.size_bytes):
-            link_or_copy(installed / file.path, target, is_stopped)
-        if is_stopped():
-            raise Cancelled()
+    staging = job_folder / FILES_NAME
+    staging.mkdir(exist_ok=True)
+    good_bytes = 0
+    journal = Journal(job_folder, record.revision)
+    try:
+        for file in record.files:
+            source, target = installed / file.path, staging / file.path
+            if os.path.lexists(target):  # lent before a pause, or partly fetched
+                continue
+            if not _is_plain_file(installed, file.path, file.size_bytes):
+                continue
+            digest = Digest(file)
+            for chunk in _iter_chunks(source, is_stopped):
+                digest.update(chunk)
+                on_checked(good_bytes + digest.done_bytes)
+            if digest.matches():
+                link_or_copy(source, target, is_stopped)
+                mtime_ns = target.stat(follow_symlinks=False).st_mtime_ns
+                journal.record([Synced(file, None, (), mtime_ns)])
+                good_bytes += file.size_bytes
+    finally:
+        journal.close()
 
 
 def carry_over(
@@ -58,10 +80,8 @@ def link_or_copy(source: Path, target: Path, is_stopped: Callable[[], bool]) -> 
         pass  # another disk, or one without links, such as exFAT
     part = target.with_name(f"{target.name[:200]}.copy")
     try:
-        with source.open("rb") as reading, part.open("wb") as writing:
-            while chunk := reading.read(_CHUNK_BYTES):
-                if is_stopped():
-                    raise Cancelled()
+        with part.open("wb") as writing:
+            for chunk in _iter_chunks(source, is_stopped):
                 writing.write(chunk)
             writing.flush()
             os.fsync(writing.fileno())
@@ -69,6 +89,14 @@ def link_or_copy(source: Path, target: Path, is_stopped: Callable[[], bool]) -> 
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _iter_chunks(path: Path, is_stopped: Callable[[], bool]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            if is_stopped():
+                raise Cancelled()
+            yield chunk
 
 
 def _is_plain_file(folder: Path, path: str, size_bytes: int) -> bool:

@@ -77,6 +77,11 @@ def is_repo_id(text: str) -> bool:
     return len(parts) == 2 and all(is_shown(part) and len(part) <= 255 for part in parts)
 
 
+def is_model(folder: Path) -> bool:
+    """A folder with a config; or once downloaded, and then it is damaged without one."""
+    return os.path.isfile(folder / "config.json") or os.path.isfile(folder / METADATA_NAME)
+
+
 def is_shown(name: str) -> bool:
     """Hidden folders are downloads under way; a name that is not UTF-8 cannot be shown or sent."""
     return bool(name) and not name.startswith(".") and name.isprintable() and "/" not in name
@@ -110,23 +115,18 @@ def _child(path: Path, name: str) -> Path | None:
     return path / name if is_there else None
 
 
-def _is_model(folder: Path) -> bool:
-    """A folder with a config; or once downloaded, and then it is damaged without one."""
-    return os.path.isfile(folder / "config.json") or os.path.isfile(folder / METADATA_NAME)
-
-
 def _org_places(root: Path, source: Source) -> Iterator[Place]:
     """``<org>/<name>`` folders that hold a model."""
     for org in _folders(root):
         for folder in _folders(org):
-            if _is_model(folder):
+            if is_model(folder):
                 yield Place(f"{org.name}/{folder.name}", source, folder)
 
 
 def _org_place(root: Path, source: Source, org: str, name: str) -> Place | None:
     org_folder = _child(root, org)
     folder = _child(org_folder, name) if org_folder else None
-    return Place(f"{org}/{name}", source, folder) if folder and _is_model(folder) else None
+    return Place(f"{org}/{name}", source, folder) if folder and is_model(folder) else None
 
 
 def _cache_place(repo: Path) -> Place | None:

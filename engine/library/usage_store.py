@@ -116,6 +116,8 @@ class UsageStore:
             try:
                 if update_usage(place.path, lambda usage: _after_all(usage, uses, weights_bytes)):
                     return {}
+            except FileNotFoundError:
+                return {}  # deleted since
             except OSError as error:
                 logger.warning("the use of %s was not noted beside it: %s", repo_id, error.strerror)
                 metadata = read_metadata(place.path)

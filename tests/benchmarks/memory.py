@@ -42,12 +42,12 @@ def _cycle(times: int, folder: Path) -> tuple[int, int]:
 
 def _memory_bytes(engine: Engine) -> int:
     if engine.inference.device_facts().backend == "cpu":
-        return _resident_bytes()
+        return resident_bytes()
     backend = sys.modules["engine.inference.backend"]
-    return _resident_bytes() + int(backend.active_memory_bytes())
+    return resident_bytes() + int(backend.active_memory_bytes())
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     """The resident set of this process now, from /proc or, where there is none, from ps."""
     statm = Path("/proc/self/statm")
     if statm.is_file():

@@ -12,7 +12,7 @@ SMALL_CONTEXT_TOKENS = 128
 
 def install_models(models: Path) -> None:
     """Write one that never ends and takes its time, one with a short context, one cut off."""
-    write_model(models / ENDLESS, layers=6, hidden=256)
+    write_model(models / ENDLESS, layers=6, hidden=512)
     write_model(models / SMALL_CONTEXT, context=SMALL_CONTEXT_TOKENS, seed=1, ends=True)
     broken = write_model(models / BROKEN)
     weights = broken / "model.safetensors"

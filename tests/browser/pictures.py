@@ -7,7 +7,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.app_process import ROOT, running_app
 from tests.browser.chat_page import ChatPage
+from tests.browser.manage_page import DiscoverPage, ManagePage
 from tests.chromium import find_chromium, launch_arguments
+from tests.loopback_hub import LoopbackHub
+from tests.models import write_model
 
 PICTURES = ROOT / "assets" / "pictures"
 _QUESTIONS = ("How do I download a model?", "What does quantisation mean?")
@@ -19,20 +22,66 @@ _SHOTS = {
     "discover-light": (1440, 900, "light"),
     "discover-dark": (1440, 900, "dark"),
     "discover-phone": (390, 844, "light"),
+    "manage-light": (1440, 900, "light"),
+    "manage-dark": (1440, 900, "dark"),
+    "manage-phone": (390, 844, "dark"),
+}
+_INSTALLED = {"orchard/Pear-Instruct": 640, "orchard/Quince-mini": 256, "orchard/Plum-Chat": 448}
+_COMING = {"orchard/Apple-Instruct": 190_000_000, "orchard/Cherry-Chat": 120_000_000}
+_FACTS = {
+    "config": {"model_type": "llama", "tokenizer_config": {"chat_template": "x"}},
+    "safetensors": {"parameters": {"F32": 40_000_000}, "total": 40_000_000},
 }
 
 
 def main() -> None:
-    """Start the app, ask the Guide, and save a picture per shot."""
+    """Start the app, ask the Guide, download something, and save a picture per shot."""
     PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, running_app(Path(folder)) as app:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=find_chromium(), args=launch_arguments()
-            )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=launch_arguments()
+        )
+        with tempfile.TemporaryDirectory() as folder, running_app(Path(folder)) as app:
             for name in _SHOTS:
+                if not name.startswith("manage"):
+                    _take(browser, app.url, name)
+        with tempfile.TemporaryDirectory() as folder, LoopbackHub() as hub:
+            _take_manage(browser, Path(folder), hub)
+        browser.close()
+
+
+def _take_manage(browser: Browser, folder: Path, hub: LoopbackHub) -> None:
+    """With three models installed and two on their way, slowly."""
+    for name, hidden in _INSTALLED.items():
+        write_model(folder / "models" / name, layers=4, hidden=hidden, ends=True)
+    files = write_model(folder / "hub")
+    bodies = {path.name: path.read_bytes() for path in files.iterdir()}
+    for name, size_bytes in _COMING.items():
+        hub.add_model(name, {**bodies, "model.safetensors": bytes(size_bytes)}, **_FACTS)
+        hub.fault(f"/{name}", times=None, drip_s=0.05, drip_bytes=size_bytes // 9_000)
+    environment = {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1"}
+    with running_app(folder, environment=environment) as app:
+        page = browser.new_page()
+        page.goto(app.url)
+        page.wait_for_selector("#model-status .ready")
+        discover, manage = DiscoverPage(page), ManagePage(page)
+        discover.open()
+        for name in _COMING:
+            discover.choose(name)
+            discover.download.click()
+            page.locator("#d-manage").wait_for()
+        manage.open()
+        manage.choose("orchard/Pear-Instruct")
+        page.locator("#m-chat").click()
+        page.locator("#model-status .ready").wait_for()
+        chat = ChatPage(page)
+        chat.ask("Hello")
+        chat.wait_for_answers(1)
+        page.wait_for_timeout(8_000)
+        page.close()
+        for name in _SHOTS:
+            if name.startswith("manage"):
                 _take(browser, app.url, name)
-            browser.close()
 
 
 def _take(browser: Browser, url: str, name: str) -> None:
@@ -44,7 +93,9 @@ def _take(browser: Browser, url: str, name: str) -> None:
     page = context.new_page()
     page.goto(url)
     page.wait_for_selector("#model-status .ready")
-    if name.startswith("discover"):
+    if name.startswith("manage"):
+        _show_manage(page, with_actions=width > 1000)
+    elif name.startswith("discover"):
         _show_discover(page, with_details=width > 1000)
     else:
         _show_chat(page, with_settings=name.startswith("settings"))
@@ -69,8 +120,17 @@ def _show_discover(page: Page, with_details: bool) -> None:
     page.wait_for_timeout(1500)
     if with_details:
         page.locator("#models [role=gridcell]").first.click()
-        page.locator("#facts h3").wait_for()
+        page.locator("#detail-head h3").wait_for()
         page.wait_for_timeout(1500)
+
+
+def _show_manage(page: Page, with_actions: bool) -> None:
+    manage = ManagePage(page)
+    manage.open()
+    manage.row("orchard/Pear-Instruct").wait_for()
+    if with_actions:
+        manage.choose("orchard/Plum-Chat")
+    page.wait_for_timeout(1500)
 
 
 if __name__ == "__main__":

@@ -63,17 +63,38 @@ def rows(page: Page) -> list[str]:
 def test_the_table_shows_what_fits_and_will_chat_with_badges(discover: Page) -> None:
     expect(discover.locator("#source")).to_contain_text("2 models")
     assert set(rows(discover)) == {"pear/Pear-4bit", "plum/Plum-8bit"}
-    badges = discover.locator("#models [role=gridcell] .b-ok")
+    badges = discover.locator("#models [role=gridcell] > div > span > .b-ok")
     expect(badges.filter(has_text="fits").first).to_be_visible()
     expect(badges.filter(has_text="will chat").first).to_be_visible()
-    expect(discover.locator("#chips .chip")).to_have_text(["fits this computer", "will chat"])
+    expect(discover.locator("#chips button")).to_have_text(["fits this computer", "will chat"])
 
 
 def test_a_filter_changes_the_rows_and_the_chips(discover: Page) -> None:
     discover.locator("#chat-only input").click()
     expect(discover.locator("#source")).to_contain_text("3 models")
     expect(discover.locator("#models")).to_contain_text("will not chat")
-    expect(discover.locator("#chips .chip")).to_have_text(["fits this computer"])
+    expect(discover.locator("#chips button")).to_have_text(["fits this computer"])
+
+
+def test_a_chip_takes_its_filter_away(discover: Page) -> None:
+    discover.locator("#search input, #search textarea").fill("fig")
+    discover.keyboard.press("Enter")
+    expect(discover.locator("#source")).to_contain_text("0 models ·")
+    discover.get_by_role("button", name="will chat remove this filter").click()
+    expect(discover.locator("#chat-only input")).not_to_be_checked()
+    expect(discover.locator("#source")).to_contain_text("1 model ·")
+    discover.get_by_role("button", name="“fig” remove this filter").click()
+    expect(discover.locator("#search input, #search textarea")).to_have_value("")
+    expect(discover.locator("#source")).to_contain_text("3 models ·")
+    expect(discover.locator("#chips button")).to_have_text(["fits this computer"])
+
+
+def test_on_a_phone_a_row_is_a_name_with_its_badges(discover: Page) -> None:
+    discover.set_viewport_size({"width": 390, "height": 844})
+    row = discover.locator("#models .virtual-row").filter(has_text="pear/Pear-4bit")
+    expect(row.locator(".m-line")).to_contain_text("fits will chat")
+    expect(row.locator("[role=gridcell]:visible")).to_have_count(1)
+    assert discover.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_sorting_puts_the_most_downloaded_first(discover: Page) -> None:
@@ -93,9 +114,9 @@ def test_searching_narrows_the_table(discover: Page) -> None:
 
 
 def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> None:
-    discover.locator("#models").get_by_text("pear/Pear-4bit").first.click()
+    discover.locator("#models .m-name").filter(has_text="pear/Pear-4bit").last.click()
     facts = discover.locator("#facts")
-    expect(facts).to_contain_text("pear/Pear-4bit")
+    expect(discover.locator("#detail-head")).to_contain_text("pear/Pear-4bit")
     expect(facts).to_contain_text("Score")
     expect(discover.locator("#download")).to_contain_text("Download")
     discover.get_by_text("Model card").click()

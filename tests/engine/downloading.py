@@ -137,13 +137,12 @@ class Rig:
             if request.is_cdn and request.path.startswith(f"/{repo_id}/")
         ]
 
-    def child(self, *repo_ids: str) -> "subprocess.Popen[str]":
-        """Another Pomona on the same folder, in a process of its own, with some models started."""
+    def child(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Another Pomona on the same folder, in a process of its own; see download_child."""
         command = [sys.executable, "-m", "tests.engine.download_child", str(self.folder),
-                   self.hub.url, *repo_ids]  # fmt: skip
+                   self.hub.url, *arguments]  # fmt: skip
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.children.append(child)
-        assert child.stdout is not None and child.stdout.readline() == "ready\n"
         return child
 
     @property
@@ -167,6 +166,11 @@ def wait_until(downloads: Downloads, job_id: str, *states: str) -> DownloadStatu
     """Wait for one of some states."""
     wait_for(lambda: state_of(downloads, job_id) in states)
     return status_of(downloads, job_id)
+
+
+def wait_until_ready(child: "subprocess.Popen[str]") -> None:
+    """Wait until a child has started what it was told to."""
+    assert child.stdout is not None and child.stdout.readline() == "ready\n"
 
 
 def kill(child: "subprocess.Popen[str]") -> None:

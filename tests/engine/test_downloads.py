@@ -8,6 +8,7 @@ import pytest
 from engine.errors import (
     DownloadError,
     Gated,
+    HubBroken,
     InsufficientDisk,
     Offline,
     RepoNotFound,
@@ -96,6 +97,16 @@ def test_what_mlx_cannot_load_is_refused_in_plain_words(
 ) -> None:
     rig.hub.add_model(PEAR, files)
     with pytest.raises(DownloadError, match=why):
+        rig.open().start(PEAR)
+    assert rig.asked_for() == [] and rig.staging == []
+
+
+@pytest.mark.parametrize("name", ["aux.json", "con.txt", "a:b.json", "trailing .json/../x"])
+def test_a_file_name_that_some_disks_refuse_is_refused_before_anything_is_queued(
+    rig: Rig, name: str
+) -> None:
+    rig.hub.add_model(PEAR, {**rig.add(), name: b"x"})
+    with pytest.raises((DownloadError, HubBroken), match="not safe"):
         rig.open().start(PEAR)
     assert rig.asked_for() == [] and rig.staging == []
 

@@ -1,6 +1,7 @@
 """The queue: two at once, in order; pause, resume, cancel and retry; failures that lose nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,17 +139,25 @@ def test_a_cancelled_one_starts_anew(rig: Rig) -> None:
 
 def test_a_hub_in_trouble_fails_one_job_and_retry_goes_on(rig: Rig) -> None:
     files = rig.add()
-    commit = rig.hub.models[PEAR].newest
-    rig.hub.fault(f"/{PEAR}/{commit}/model-00002", times=None, status=503)
+    shard = "model-00002-of-00002.safetensors"
+    shard_path = f"/{PEAR}/{rig.hub.models[PEAR].newest}/{shard}"
+    rig.hub.fault(shard_path, times=None, delay_s=600.0)
     downloads = rig.open()
     job = downloads.start(PEAR)
+    rest_bytes = job.total_bytes - len(files[shard])
+    wait_for(lambda: status_of(downloads, job.job_id).done_bytes >= rest_bytes)
+    downloads.pause(job.job_id)
+    rig.hub.clear()
+    rig.hub.fault(shard_path, times=None, status=503)
+    downloads.resume(job.job_id)
     failed = wait_until(downloads, job.job_id, "failed")
-    assert "Hub" in failed.error and not downloads.is_busy(PEAR)
+    assert "Hub" in failed.error and failed.done_bytes == rest_bytes
+    assert not downloads.is_busy(PEAR)
     rig.hub.clear()
     downloads.retry(job.job_id)
     wait_until(downloads, job.job_id, "done")
     assert files_of(rig.models_dir / PEAR) == wanted(files)
-    assert {name for name in rig.asked_for()} == {"model-00002-of-00002.safetensors"}
+    assert set(rig.asked_for()) == {shard}
 
 
 def test_a_day_of_waiting_is_told_and_not_waited_for(rig: Rig) -> None:
@@ -209,3 +218,33 @@ def test_the_library_never_shows_half_a_model(rig: Rig) -> None:
     seen += [m for m in rig.library.list() if m.source == "pomona"]
     assert seen and all(not model.is_damaged for model in seen)
     assert {model.size_bytes for model in seen} == {seen[-1].size_bytes}
+
+
+def test_many_hands_on_one_job_leave_it_whole(rig: Rig) -> None:
+    files = rig.add(shards=4)
+    for name in files:
+        rig.hub.fault(f"/{PEAR}/{rig.hub.models[PEAR].newest}/{name}", times=20, drip_s=0.005)
+    downloads = rig.open()
+    job = downloads.start(PEAR)
+
+    def press(buttons: list[Callable[[str], object]]) -> None:
+        for button in buttons * 15:
+            button(job.job_id)
+
+    hands = [[downloads.pause, downloads.resume], [downloads.resume, downloads.pause],
+             [downloads.retry, downloads.pause]]  # fmt: skip
+    with ThreadPoolExecutor(len(hands)) as threads:
+        for pressed in [threads.submit(press, buttons) for buttons in hands]:
+            pressed.result()
+    downloads.resume(job.job_id)
+    assert wait_until(downloads, job.job_id, "done", "failed").error == ""
+    assert files_of(rig.models_dir / PEAR) == wanted(files) and len(downloads.list()) == 1
+
+
+def test_several_people_who_start_one_model_start_one_job(rig: Rig) -> None:
+    rig.add()
+    rig.stall()
+    downloads = rig.open()
+    with ThreadPoolExecutor(6) as threads:
+        started = list(threads.map(downloads.start, [PEAR] * 6))
+    assert len({status.job_id for status in started}) == 1 and len(rig.staging) == 1

@@ -17,6 +17,7 @@ from tests.engine.downloading import (
     status_of,
     wait_for,
     wait_until,
+    wait_until_ready,
     wanted,
 )
 from tests.loopback_hub import LoopbackHub
@@ -60,6 +61,7 @@ def test_after_a_kill_the_next_start_goes_on_from_what_is_on_disk(rig: Rig) -> N
     commit = rig.hub.models[PEAR].newest
     rig.hub.fault(f"/{PEAR}/{commit}/model-00003", times=None, delay_s=600.0)
     child = rig.child(PEAR)
+    wait_until_ready(child)
     looker = rig.open()
     wait_for(lambda: looker.list() and looker.list()[0].done_bytes)
     (seen,) = looker.list()
@@ -87,6 +89,50 @@ def test_a_failed_one_stays_failed_with_its_reason(rig: Rig) -> None:
     wait_for(second.list)
     assert status_of(second, job.job_id).error == failed.error != ""
     assert rig.hub.requests == []
+
+
+def test_what_is_started_after_a_restart_comes_last(rig: Rig) -> None:
+    for name in NAMES:
+        rig.add(name)
+        rig.stall(name)
+    first = rig.open()
+    ids = [first.start(name).job_id for name in NAMES[:3]]
+    first.close()
+    second = rig.open()
+    ids.append(second.start(NAMES[3]).job_id)
+    assert [status.job_id for status in second.list()] == ids
+    assert status_of(second, ids[3]).position == 2
+
+
+def test_a_cancel_that_was_killed_half_way_is_finished_at_the_next_start(rig: Rig) -> None:
+    rig.add()
+    rig.stall()
+    first = rig.open()
+    job = first.start(PEAR)
+    first.close()
+    record = rig.models_dir / ".downloads" / job.job_id / "job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "state": "cancelled"}))
+    second = rig.open()
+    wait_for(lambda: rig.staging == [])
+    assert second.list() == ()
+
+
+def test_another_hub_goes_on_where_the_first_one_was(rig: Rig) -> None:
+    files = rig.add(shards=3)
+    shard = "model-00003-of-00003.safetensors"
+    rig.hub.fault(f"/{PEAR}/{rig.hub.models[PEAR].newest}/{shard}", times=None, delay_s=600.0)
+    first = rig.open()
+    job = first.start(PEAR)
+    rest_bytes = job.total_bytes - len(files[shard])
+    wait_for(lambda: status_of(first, job.job_id).done_bytes >= rest_bytes)
+    first.close()
+    with LoopbackHub() as mirror:
+        mirror.add_model(PEAR, files)
+        rig.hub.clear()
+        second = rig.open(HF_ENDPOINT=mirror.url)
+        wait_until(second, job.job_id, "done")
+        assert {r.path.rpartition("/")[2] for r in mirror.requests} == {shard}
+    assert rig.hub.requests == [] and files_of(rig.models_dir / PEAR) == wanted(files)
 
 
 def test_ended_ones_are_not_remembered(rig: Rig) -> None:
@@ -130,6 +176,7 @@ def test_a_killed_pomona_leaves_its_queue_to_the_other_one(rig: Rig) -> None:
     files = rig.add()
     rig.stall()
     child = rig.child(PEAR)
+    wait_until_ready(child)
     downloads = rig.open()
     (job,) = downloads.list()
     rig.hub.clear()

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import pytest
 from engine import Settings
 from engine.errors import NotInstalled
 from engine.inference import supported_architectures
-from engine.library import Library
+from engine.library import Library, descriptions, installed
 from engine.library.descriptions import Descriptions
+from engine.library.folder import FolderFacts
 from engine.library.metadata import Metadata, update_usage, write_metadata
 from engine.library.sources import Place, find_place, iter_places
 from engine.records import RepoFile
@@ -24,6 +25,7 @@ from tests.conftest import LIMITS
 from tests.models import edit_json, write_json, write_model
 
 PLACE_NAME = "org/name"
+EXTRA_TEMPLATE = "additional_chat_templates/default.jinja"
 COUNT = 1_000
 A_TICK_S = 0.2
 
@@ -96,12 +98,12 @@ def test_a_name_leads_to_the_place_that_the_list_has(settings: Settings, tmp_pat
 
 def test_a_folder_is_read_once_until_it_changes(settings: Settings) -> None:
     folder = _settled_model(settings)
-    descriptions = Descriptions()
+    remembered = Descriptions()
     place = Place(PLACE_NAME, "pomona", folder)
-    first = descriptions.describe(place)
-    assert descriptions.describe(place) is first
-    descriptions.keep_only(set())
-    again = descriptions.describe(place)
+    first = remembered.describe(place)
+    assert remembered.describe(place) is first
+    remembered.keep_only(set())
+    again = remembered.describe(place)
     assert again is not first and again == first
 
 
@@ -109,7 +111,7 @@ def _settled_model(settings: Settings) -> Path:
     folder = write_model(settings.models_dir / PLACE_NAME)
     write_json(folder / "generation_config.json", {"temperature": 0.5})
     (folder / "additional_chat_templates").mkdir()
-    (folder / "additional_chat_templates" / "default.jinja").write_text("{{ messages }}")
+    (folder / EXTRA_TEMPLATE).write_text("{{ messages }}")
     write_metadata(folder, Metadata(PLACE_NAME, "a" * 40, (), 1.0))
     time.sleep(A_TICK_S)  # files written just now are not relied on
     return folder
@@ -124,22 +126,23 @@ def _settled_model(settings: Settings) -> Path:
         lambda folder: (folder / "generation_config.json").write_text('{"temperature": 0.6}'),
         lambda folder: (folder / "tokenizer_config.json").unlink(),
         lambda folder: shutil.rmtree(folder / "additional_chat_templates"),
-        lambda folder: (folder / "additional_chat_templates" / "default.jinja").unlink(),
+        lambda folder: (folder / EXTRA_TEMPLATE).unlink(),
+        lambda folder: (folder / EXTRA_TEMPLATE).write_text("{{ 1 }}"),
         lambda folder: update_usage(folder, lambda usage: usage.after(5.0)),
         lambda folder: _replace_keeping_times(folder / "config.json"),
     ],
     ids=["config", "weights gone", "more weights", "same size", "tokenizer", "templates",
-         "template", "usage", "same size and time"],
+         "template", "template text", "usage", "same size and time"],
 )  # fmt: skip
 def test_a_change_shows_at_the_next_look(
     settings: Settings, change: Callable[[Path], object]
 ) -> None:
     folder = _settled_model(settings)
-    descriptions = Descriptions()
+    remembered = Descriptions()
     place = Place(PLACE_NAME, "pomona", folder)
-    before = descriptions.describe(place)
+    before = remembered.describe(place)
     change(folder)
-    after = descriptions.describe(place)
+    after = remembered.describe(place)
     assert after is not before
     assert after == Descriptions().describe(place)
 
@@ -153,12 +156,13 @@ def _replace_keeping_times(path: Path) -> None:
     assert path.stat().st_size == facts.st_size and "4097" in text
 
 
-def test_two_writes_within_a_tick_of_the_clock_both_show(settings: Settings) -> None:
-    folder = write_model(settings.models_dir / PLACE_NAME, context=1_000)
-    library = _open(settings)
-    for context in range(1_001, 1_060):
-        edit_json(folder / "config.json", max_position_embeddings=context)
-        assert library.find(PLACE_NAME).context_tokens == context
+def test_files_dated_just_now_or_later_are_read_each_time(settings: Settings) -> None:
+    folder = _settled_model(settings)
+    soon = time.time() + 3_600  # as after a clock that was set back
+    os.utime(folder / "config.json", (soon, soon))
+    remembered = Descriptions()
+    place = Place(PLACE_NAME, "pomona", folder)
+    assert remembered.describe(place) is not remembered.describe(place)
 
 
 def test_what_is_remembered_of_a_config_estimates_the_same(settings: Settings) -> None:
@@ -190,6 +194,57 @@ def test_a_models_folder_that_is_not_there_hides_no_other_source(
     settings.models_dir.unlink()
     (tmp_path / "unplugged").rename(settings.models_dir)
     assert library.find("org/away").will_chat
+
+
+def test_a_folder_that_the_disk_cannot_read_is_damaged_and_the_others_are_listed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = write_model(settings.models_dir / "org" / "bad")
+    write_model(settings.models_dir / "org" / "good")
+    listdir = os.listdir
+
+    def fail(path: Path) -> list[str]:
+        if Path(path) == bad:
+            raise OSError(5, "Input/output error")
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", fail)
+    models = {model.repo_id: model for model in _open(settings).list()}
+    assert models["org/good"].will_chat
+    assert "Input/output error" in models["org/bad"].problem
+
+
+def test_a_model_deleted_during_the_scan_is_not_listed_as_damaged(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_model(settings.models_dir / PLACE_NAME)
+
+    def find_then_delete(settings: Settings) -> Iterator[Place]:
+        yield from iter_places(settings)
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(installed, "iter_places", find_then_delete)
+    assert [model.repo_id for model in _open(settings).list()] == [GUIDE_ID]
+
+
+def test_a_model_replaced_while_it_was_read_is_read_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_model(settings.models_dir / PLACE_NAME)
+    describe_folder = descriptions.describe_folder
+    moved = []
+
+    def describe_half_way(path: Path, **options: bool) -> FolderFacts:
+        if moved:
+            return describe_folder(path, **options)
+        moved.append((folder / "config.json").rename(folder / "away"))
+        try:
+            return describe_folder(path, **options)
+        finally:
+            moved[0].rename(folder / "config.json")
+
+    monkeypatch.setattr(descriptions, "describe_folder", describe_half_way)
+    assert _open(settings).find(PLACE_NAME).will_chat and moved
 
 
 def test_links_that_lead_nowhere_or_in_a_circle_are_passed_over(settings: Settings) -> None:
@@ -243,6 +298,10 @@ def test_a_link_in_the_hubs_cache_finds_nothing(settings: Settings, tmp_path: Pa
     (settings.hf_cache_dir / "models--e--f").mkdir()
     (settings.hf_cache_dir / "models--e--f" / "blobs").symlink_to(outside)
     (settings.hf_cache_dir / "models--g--h" / "blobs" / name).mkdir(parents=True)
+    near = settings.hf_cache_dir / "models--i--j" / "blobs"
+    near.mkdir(parents=True)
+    (near / "mine").write_bytes(b"mine")
+    (near / name).symlink_to("mine")  # a link is as long as its target's name
     assert _open(settings).cached_file(RepoFile("x", 4, sha256=name)) is None
 
 

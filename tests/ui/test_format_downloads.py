@@ -98,6 +98,7 @@ def test_the_head_counts_what_moves_waits_and_stands() -> None:
     shown = format_downloads_head([JOB, job("queued"), job("paused"), job("failed")], 2)
     assert "1 under way, 1 waiting, 2 paused or failed, 2 more not shown" in shown
     assert "All done" in format_downloads_head([job("done")], 0)
+    assert "The disk is gone." in format_downloads_head([JOB], 0, "The disk is gone.")
 
 
 def test_only_a_download_that_disappoints_is_warned_of() -> None:

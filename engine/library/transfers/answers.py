@@ -60,12 +60,16 @@ class Changed(TryAgain):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Bytes ``start`` to ``end`` (not in it) of a file, of the version ``etag`` if one is known."""
+    """Bytes ``start`` to ``end`` (not in it) of a file, of the version ``etag`` if one is known.
+
+    ``is_careful`` after bytes that were wrong: nothing is done only because it is faster.
+    """
 
     file: RepoFile
     start: int
     end: int
     etag: str | None = None
+    is_careful: bool = False
 
     @property
     def is_whole(self) -> bool:

@@ -5,6 +5,7 @@ body is ever unpacked.
 """
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from socket import SHUT_RDWR, socket
 from typing import Any, Protocol
 
+import httpcore
 import httpx
 
 from engine import hub_failures as failures
@@ -32,6 +34,7 @@ from engine.library.transfers.limits import TransferLimits
 
 MAX_REDIRECTS = 10
 MAX_IDLE_BODY_BYTES = 64 * 1024
+STRAIGHT_READ_BYTES = 512 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _OWN_PORTS = {"http": 80, "https": 443}
 
@@ -77,18 +80,17 @@ class HubConnection:
         self._repo_id = repo_id
         self._revision = revision
         self._longest_wait_s = limits.longest_wait_s
+        self._stall_s = limits.stall_s
+        self._straight_bytes = limits.straight_bytes
+        self._lock = threading.Lock()
         self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"user-agent": "pomona", "accept": "*/*"},
-            follow_redirects=False,
-        )
+        self._http = _make_client(limits)
 
     def hang_up(self) -> None:
         """Wake every thread that waits for a server; their requests fail."""
-        for stream in list(self._streams):
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
             network = stream.get_extra_info("socket")
             with contextlib.suppress(OSError):
                 # The plain socket's method: TLS would say goodbye, which can block.
@@ -123,9 +125,35 @@ class HubConnection:
             check_bytes(response.status_code, response.headers, wanted)
             etag, is_ranged = strong_etag(response.headers), response.status_code == 206
             chunks = response.iter_raw()
+            if not wanted.is_careful:
+                chunks = self._read_straight(response, chunks)
             yield Body(chunks, str(hop.url), etag, is_ranged)
             if str(response.num_bytes_downloaded) == response.headers.get("content-length"):
                 next(chunks, None)  # one that was read to its end can be used again
+
+    def _read_straight(self, response: httpx.Response, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """A long body, read from its connection in large pieces, which takes a third less work.
+
+        The parser has given away all that it held with the first chunk. The connection is of no
+        use afterwards, and closed.
+        """
+        length = response.headers.get("content-length", "")
+        is_framed = length.isdecimal() and "transfer-encoding" not in response.headers
+        if not is_framed or int(length) < self._straight_bytes:
+            yield from chunks
+            return
+        left_bytes = int(length)
+        for chunk in chunks:
+            left_bytes -= len(chunk)
+            yield chunk
+            break
+        network = response.extensions["network_stream"]
+        while left_bytes > 0:
+            size_bytes = min(left_bytes, STRAIGHT_READ_BYTES)
+            if not (chunk := network.read(size_bytes, timeout=self._stall_s)):
+                raise httpcore.RemoteProtocolError("the body ended early")
+            left_bytes -= len(chunk)
+            yield chunk
 
     def _url(self, wanted: Wanted) -> str:
         return self._origin.file_url(self._repo_id, self._revision, wanted.file.path)
@@ -138,12 +166,18 @@ class HubConnection:
             headers={**headers, **request_headers(wanted)},
             extensions={"trace": self._trace},
         )
-        return self._http.send(request, stream=True, auth=None)
+        try:
+            return self._http.send(request, stream=True, auth=None)
+        except UnicodeError as error:  # a server's name that cannot be one
+            raise TryAgain(_nowhere()) from error
+        except RuntimeError as error:  # a thread that was left behind finds the client closed
+            raise TryAgain(failures.closed()) from error
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember each connection, so that it can be hung up from outside."""
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            self._streams.add(info["return_value"])
+            with self._lock:
+                self._streams.add(info["return_value"])
 
     def _hop(self, url: httpx.URL) -> _Hop:
         is_own = _origin_of(url) == _origin_of(httpx.URL(self._origin.endpoint))
@@ -181,6 +215,20 @@ class HubConnection:
         return refusal(status, headers, about, hop.has_token)
 
 
+def _make_client(limits: TransferLimits) -> httpx.Client:
+    """A client that keeps no cookies and follows nobody. Raises Offline for an odd proxy."""
+    try:
+        return httpx.Client(
+            timeout=httpx.Timeout(limits.stall_s, connect=limits.connect_s, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={"user-agent": "pomona", "accept": "*/*"},
+            follow_redirects=False,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise failures.unreachable() from error
+
+
 def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port or _OWN_PORTS.get(url.scheme)
 
@@ -204,11 +252,15 @@ def _network_errors(wanted: Wanted) -> Iterator[None]:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise TryAgain(failures.unreachable()) from error
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, httpcore.TimeoutException) as error:
         raise TryAgain(failures.too_slow(), is_stall=True) from error
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise failures.bad_endpoint() from error
-    except (httpx.HTTPError, httpx.StreamError) as error:
+    except httpx.LocalProtocolError as error:  # of all that is sent, only the login may be odd
+        raise failures.login_unreadable() from error
+    except (
+        httpx.HTTPError, httpx.StreamError, httpcore.NetworkError, httpcore.ProtocolError,
+    ) as error:  # fmt: skip
         name = failures.shown(wanted.file.path)
         raise TryAgain(
             Interrupted(

@@ -58,7 +58,8 @@ class Fetcher:
     def _stream(self, part: Part, writer: "_Writer") -> None:
         """Fetch as much of the part as comes. Raises TryAgain when that is not all."""
         owner = part.owner
-        wanted = Wanted(owner.file, part.position, part.end, owner.etag)
+        is_careful = owner.mismatches > 0
+        wanted = Wanted(owner.file, part.position, part.end, owner.etag, is_careful)
         with self._connection.fetch(wanted, owner.url) as body:
             owner.learn(part, body.url, body.etag, body.is_ranged)
             self._board.wake()
@@ -111,8 +112,8 @@ class Fetcher:
 class _Writer:
     """Collects the chunks of a part in one buffer, so that the disk gets fewer, larger pieces.
 
-    Chunks are copied and let go at once: to hold them costs more than to copy them, in memory
-    that is taken and given back all the time.
+    Small chunks are copied and let go at once: to hold many costs more than to copy them, in
+    memory that is taken and given back all the time.
     """
 
     def __init__(self, board: Board, limits: TransferLimits) -> None:
@@ -130,9 +131,10 @@ class _Writer:
 
     def add(self, chunk: bytes) -> bool:
         """One more chunk; whether the part has all it needs."""
-        if self._held_bytes + len(chunk) > len(self._buffer):
+        is_large = len(chunk) > len(self._buffer) // 4
+        if is_large or self._held_bytes + len(chunk) > len(self._buffer):
             self.flush()
-        if len(chunk) > len(self._buffer):
+        if is_large:
             self._write(memoryview(chunk))
         else:
             self._buffer[self._held_bytes : self._held_bytes + len(chunk)] = chunk

@@ -5,7 +5,6 @@ unlinked), and whoever still carries bytes of the old one finds its ``generation
 two versions never meet.
 """
 
-import contextlib
 import os
 import threading
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Literal
 
-from engine.library.transfers.disk import write_all
+from engine.library.transfers.answers import strong_etag
 from engine.library.transfers.hashing import Digest
 from engine.library.transfers.journal import Entry, Journal, Synced, sync_data
+from engine.library.transfers.placed_file import PlacedFile
 from engine.library.transfers.progress import Meter
 from engine.library.transfers.ranges import Range, RangeSet, next_range
 from engine.records import RepoFile
@@ -23,7 +23,6 @@ from engine.records import RepoFile
 # found: lies here unrecorded, maybe right; untried: perhaps in another program's cache;
 # fetching: from the network; checked: hash is right; whole: and that is recorded.
 State = Literal["found", "untried", "fetching", "checked", "whole"]
-_OPEN_FLAGS = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Superseded(Exception):
@@ -52,9 +51,9 @@ class Part:
 class FileTransfer:
     """One file. Methods may be called from any thread; those that touch the disk raise OSError."""
 
-    def __init__(self, file: RepoFile, path: Path, journal: Journal, meter: Meter) -> None:
+    def __init__(self, file: RepoFile, place: Path, journal: Journal, meter: Meter) -> None:
         self.file = file
-        self.path = path
+        self._placed = PlacedFile(place, file.path, file.size_bytes)
         self.state: State = "untried"
         self.lock = threading.RLock()
         self.etag: str | None = None
@@ -72,8 +71,12 @@ class FileTransfer:
         self._number: int | None = None
         self._present = RangeSet()
         self._parts: list[Part] = []
-        self._fd = -1
         self._is_closed = False
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self._placed.path
 
     @property
     def is_complete(self) -> bool:
@@ -83,7 +86,7 @@ class FileTransfer:
     @property
     def is_open(self) -> bool:
         """Whether it has bytes on disk that this transfer wrote or writes."""
-        return self._fd >= 0
+        return self._placed.is_open
 
     @property
     def generation(self) -> int:
@@ -113,9 +116,9 @@ class FileTransfer:
         present = entry.present.clipped(min(found_bytes, self.file.size_bytes))
         if not present.total_bytes:
             return
-        self._fd = os.open(self.path, _OPEN_FLAGS)
-        os.ftruncate(self._fd, self.file.size_bytes)
-        self._present, self._number, self.etag = present, entry.number, entry.etag
+        self._placed.reopen()
+        self._present, self._number = present, entry.number
+        self.etag = strong_etag({"etag": entry.etag or ""})
         self.state = "fetching"
         self._meter.add(present.total_bytes)
 
@@ -125,17 +128,13 @@ class FileTransfer:
             if self._is_closed:
                 raise Superseded()
             self._forget()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.unlink(missing_ok=True)
             self._number = self._journal.begin(self.file)
-            self._fd = os.open(self.path, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o644)
-            os.ftruncate(self._fd, self.file.size_bytes)
+            self._placed.create()
 
     def discard(self) -> None:
         """Take the file from the disk; it will be fetched from the beginning."""
         with self.lock:
             self._forget()
-            self.path.unlink(missing_ok=True)
             self.state = "fetching"
 
     def _forget(self) -> None:
@@ -145,7 +144,7 @@ class FileTransfer:
         self.etag = self.url = None
         self.is_ranged = False
         self.digest = Digest(self.file)
-        self._close_fd()
+        self._placed.unlink()
 
     def take_part(self, part_bytes: int) -> Part | None:
         """The next part to fetch, None when there is none for another connection now.
@@ -209,7 +208,7 @@ class FileTransfer:
             self._check(part.generation)
             data = data[: max(0, part.end - part.position)]
             count = len(data)
-            write_all(self._fd, data, part.position)
+            self._placed.write(data, part.position)
             new_bytes = self._present.add(part.position, part.position + count)
             if count:
                 self.unsynced.append((part.position, part.position + count))
@@ -230,7 +229,7 @@ class FileTransfer:
         with self.lock:
             self._check(generation)
             at = self.digest.done_bytes
-            write_all(self._fd, chunk, at)
+            self._placed.write(chunk, at)
             self.digest.update(chunk)
             self._present.add(at, at + len(chunk))
             self._meter.add(len(chunk))
@@ -238,7 +237,7 @@ class FileTransfer:
     def sync_copy(self) -> None:
         """Wait until the copy so far is on the disk, so that no long wait piles up."""
         with self.lock:
-            file_fd = os.dup(self._fd)
+            file_fd = self._placed.dup()
         try:
             sync_data(file_fd)
         finally:
@@ -267,14 +266,10 @@ class FileTransfer:
         with self.lock:
             if not self.is_open:
                 return
-            digest, file_fd = self.digest, os.dup(self._fd)
+            digest, file_fd = self.digest, self._placed.dup()
             end = min(self._present.frontier(), digest.done_bytes + max_bytes)
         try:
-            while (at := digest.done_bytes) < end:
-                count = os.preadv(file_fd, [buffer[: end - at]], at)
-                if not count:
-                    break
-                digest.update(buffer[:count])
+            digest.read_on(file_fd, end, buffer)
         finally:
             os.close(file_fd)
 
@@ -288,6 +283,8 @@ class FileTransfer:
                 return True
             self.mismatches += 1
             self.discard()
+            if self.mismatches > 1:
+                self.state = "untried"  # it is not fetched a third time
             return False
 
     def adopt(self) -> None:
@@ -295,7 +292,7 @@ class FileTransfer:
         with self.lock:
             if self._is_closed:
                 raise Superseded()
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._placed.adopt()
             self._present.add(0, self.file.size_bytes)
             self._meter.add(self.file.size_bytes)
             self.state = "checked"
@@ -310,7 +307,7 @@ class FileTransfer:
             number, is_checked = self._number, self.state == "checked"
             if not self.is_open or not (ranges or is_checked):
                 return None
-            file_fd = os.dup(self._fd)
+            file_fd = self._placed.dup()
         try:
             sync_data(file_fd)
             mtime_ns = os.fstat(file_fd).st_mtime_ns if is_checked else None
@@ -322,20 +319,14 @@ class FileTransfer:
         """It is whole, and recorded as such."""
         with self.lock:
             self.state = "whole"
-            self._close_fd()
+            self._placed.close()
 
     def close(self) -> None:
         """End it: late writers are turned away, and nothing is held open."""
         with self.lock:
             self._is_closed = True
-            self._close_fd()
+            self._placed.close()
 
     def _check(self, generation: int) -> None:
         if self._is_closed or generation != self._generation:
             raise Superseded()
-
-    def _close_fd(self) -> None:
-        with contextlib.suppress(OSError):
-            if self._fd >= 0:
-                os.close(self._fd)
-        self._fd = -1

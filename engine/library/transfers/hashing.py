@@ -28,6 +28,14 @@ class Digest:
         self._hash.update(data)
         self.done_bytes += len(data)
 
+    def read_on(self, file_fd: int, end: int, buffer: memoryview) -> None:
+        """Read a file from where this is up to ``end``. Raises OSError."""
+        while self.done_bytes < end:
+            count = os.preadv(file_fd, [buffer[: end - self.done_bytes]], self.done_bytes)
+            if not count:
+                break
+            self.update(buffer[:count])
+
     def matches(self) -> bool:
         """Whether the right bytes came; where no hash is known, whether as many."""
         wanted = self._file.sha256 or self._file.git_oid

@@ -103,8 +103,10 @@ class Reading:
         return True
 
     def _etag(self, number: Any, etag: Any) -> bool:
+        if type(etag) is not str:
+            return False
         self._by_number[number].etag = etag
-        return type(etag) is str
+        return True
 
     def _have(self, number: Any, start: Any, end: Any) -> bool:
         if type(start) is not int or type(end) is not int or not 0 <= start < end:
@@ -113,8 +115,10 @@ class Reading:
         return True
 
     def _whole(self, number: Any, mtime_ns: Any) -> bool:
+        if type(mtime_ns) is not int:
+            return False
         self._by_number[number].mtime_ns = mtime_ns
-        return type(mtime_ns) is int
+        return True
 
     _LINES: dict[str, Callable[..., bool]] = {
         "file": _file, "etag": _etag, "have": _have, "whole": _whole,

@@ -13,10 +13,12 @@ MB = 1_000_000
 class TransferLimits:
     """The bounds of one transfer.
 
-    Files up to ``small_bytes`` get all ``connections`` at once. For larger ones another is opened
-    every ``ramp_s``, as long as those that are open bring less than ``enough_per_s`` each.
+    Files up to ``small_bytes`` get all ``connections`` at once. For larger ones they are doubled
+    every ``ramp_s``, while they bring less than ``enough_per_s`` each; from ``ample_per_s`` in all,
+    a doubling that brought nothing is taken back for ``rest_s``.
     ``part_bytes`` is asked for in one request; what is left of a part is halved for an idle
-    connection as long as the halves have ``steal_bytes``. ``buffer_bytes`` per connection are
+    connection as long as the halves have ``steal_bytes``. A body from ``straight_bytes`` on is read
+    past the HTTP parser. ``buffer_bytes`` per connection are
     collected before a write, for at most ``buffer_s``. What was written is synced and recorded
     after ``flush_bytes`` or ``flush_s``, and writers wait at ``unsynced_bytes``: that bounds what a
     crash costs.
@@ -29,11 +31,14 @@ class TransferLimits:
 
     connections: int = 8
     enough_per_s: float = 200 * MB
-    ramp_s: float = 0.25
+    ample_per_s: float = 50 * MB
+    ramp_s: float = 0.3
+    rest_s: float = 10.0
     small_bytes: int = 4 * MB
     hashers: int = 2
     part_bytes: int = 64 * MB
     steal_bytes: int = 2 * MB
+    straight_bytes: int = 1 * MB
     buffer_bytes: int = 1 * MB
     buffer_s: float = 0.25
     flush_bytes: int = 8 * MB

@@ -28,6 +28,7 @@ from engine.library.transfers.progress import Meter, TransferProgress
 from engine.records import RepoFile
 
 FILES_NAME = "files"
+_JOIN_S = 0.1
 
 
 class ModelTransfer:
@@ -94,7 +95,7 @@ class ModelTransfer:
         place = self._folder / FILES_NAME
         place.mkdir(exist_ok=True)
         journal = Journal(self._folder, self._revision)
-        transfers = [FileTransfer(f, place / f.path, journal, self._meter) for f in self._files]
+        transfers = [FileTransfer(f, place, journal, self._meter) for f in self._files]
         with contextlib.ExitStack() as stack:
             stack.callback(journal.close)
             for transfer in transfers:
@@ -137,11 +138,7 @@ class ModelTransfer:
                     board.end(folder_gone())
         finally:
             board.end()
-            connection.hang_up()
-            end_at = time.monotonic() + self._limits.leave_s
-            for thread in threads:  # one that asks for a name's address cannot be woken
-                thread.join(max(0.0, end_at - time.monotonic()))
-            connection.close()
+            _dismiss(threads, connection, self._limits.leave_s)
             self._meter.finish()
         _finish(board, journal)
 
@@ -159,6 +156,33 @@ def _do(work: Callable[[], None], board: Board) -> None:
     finally:
         if failure is not None:
             board.end(failure)
+
+
+def _dismiss(
+    threads: Sequence[threading.Thread], connection: HubConnection, leave_s: float
+) -> None:
+    """Send everybody home, and close the connection behind the last one.
+
+    Who asks for a name's address cannot be woken: such a one is not waited for, and finds the
+    files closed.
+    """
+    end_at = time.monotonic() + leave_s
+    for thread in threads:
+        while thread.is_alive() and time.monotonic() < end_at:
+            connection.hang_up()
+            thread.join(_JOIN_S)
+    if any(thread.is_alive() for thread in threads):
+        threading.Thread(target=_see_off, args=(threads, connection), daemon=True).start()
+    else:
+        connection.close()
+
+
+def _see_off(threads: Sequence[threading.Thread], connection: HubConnection) -> None:
+    for thread in threads:
+        while thread.is_alive():
+            connection.hang_up()
+            thread.join(1.0)
+    connection.close()
 
 
 def _flush(board: Board, journal: Journal) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.patience import format_wait
@@ -32,14 +33,17 @@ class TransferProgress:
 class Meter:
     """Counts bytes from any thread, and makes a new TransferProgress at most every 0.1 s."""
 
-    def __init__(self, total_bytes: int, stall_s: float) -> None:
+    def __init__(
+        self, total_bytes: int, stall_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._total_bytes = total_bytes
         self._stall_s = stall_s
         self._lock = threading.Lock()
         self._done_bytes = 0
         self._fetched_bytes = 0
-        self._samples = deque([(time.monotonic(), 0)])
-        self._heard_at = time.monotonic()
+        self._samples = deque([(self._clock(), 0)])
+        self._heard_at = self._clock()
         self._notice = ""
         self._wait_until = 0.0
         self._is_moving = False
@@ -52,7 +56,7 @@ class Meter:
 
     def add(self, count: int, *, is_fetched: bool = False) -> None:
         """Bytes on disk; those from the network are speed. Below zero: a clean restart."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             self._done_bytes += count
             if not is_fetched:
@@ -65,7 +69,7 @@ class Meter:
     def start(self) -> None:
         """The network is to give bytes from now on."""
         with self._lock:
-            self._heard_at = time.monotonic()
+            self._heard_at = self._clock()
             self._samples = deque([(self._heard_at, self._fetched_bytes)])
             self._is_moving = True
 
@@ -77,7 +81,7 @@ class Meter:
 
     def hear(self) -> None:
         """A byte came: whatever was the matter is over."""
-        self._heard_at = time.monotonic()
+        self._heard_at = self._clock()
         if self._notice:
             self._notice = ""
 
@@ -85,11 +89,11 @@ class Meter:
         """Say what it waits for, until bytes come; for ``wait_s`` the time left is shown too."""
         with self._lock:
             self._notice = notice
-            self._wait_until = time.monotonic() + wait_s if wait_s else 0.0
+            self._wait_until = self._clock() + wait_s if wait_s else 0.0
 
     def progress(self) -> TransferProgress:
         """The newest snapshot, at most 0.1 s old."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             if self._shown is None or now - self._shown[0] >= UPDATE_S:
                 self._shown = (now, self._measure(now))
