@@ -24,6 +24,7 @@ from engine.hub import (
 )
 from engine.hub.readiness import chat_readiness
 from engine.library import estimate_memory
+from engine.library.float32 import float32_weights
 from engine.records import Fit, ModelSummary, RepoFile, SearchQuery
 from engine.settings import Settings
 
@@ -32,8 +33,8 @@ __all__ = ["Discover", "Inspection", "Listing", "Pick", "RankedModel"]
 CONTEXTS_TOKENS = (2_048, 8_192, 32_768, 131_072)
 MAX_CONFIG_BYTES = 2_000_000
 MAX_README_BYTES = 200_000
-_ROUGH_SHARE = 1.1
-_ROUGH_EXTRA_BYTES = 400_000_000
+_ROUGH_CACHE_SHARE = 0.1
+_ROUGH_WORKING_BYTES = 400_000_000
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,12 @@ class Discover:
         client: HubClient,
         architectures: Callable[[], Collection[str]],
         budget_bytes: Callable[[], int | None],
+        on_cpu: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
         self._architectures = architectures
         self._budget_bytes = budget_bytes
+        self._on_cpu = on_cpu
         self._bundled: Bundled = load_bundled()
         self._catalogue = Catalogue(
             client,
@@ -173,11 +176,13 @@ class Discover:
         budget = self._budget_bytes()
         config = self._bundled.configs.get(summary.repo_id)
         if config is not None:
-            estimate = estimate_memory(config, summary.weights_bytes, budget)
+            estimate = estimate_memory(
+                config, summary.weights_bytes, budget, on_cpu=self._on_cpu()
+            )
             if estimate.total_bytes is not None:
                 return estimate.total_bytes, estimate.fit
-        rough = int(summary.weights_bytes * _ROUGH_SHARE) + _ROUGH_EXTRA_BYTES
-        return rough, MemoryEstimate(rough, KVCacheSize(0, 0), 0, 0, budget).fit
+        rough = _rough_memory(summary.weights_bytes, summary, self._on_cpu()).within(budget)
+        return rough.total_bytes, rough.fit
 
     def _estimates(
         self, config: Mapping[str, Any], weights_bytes: int | None
@@ -187,7 +192,9 @@ class Discover:
         budget = self._budget_bytes()
         found: dict[int, MemoryEstimate] = {}
         for context in CONTEXTS_TOKENS:
-            estimate = estimate_memory(config, weights_bytes, budget, context)
+            estimate = estimate_memory(
+                config, weights_bytes, budget, context, on_cpu=self._on_cpu()
+            )
             if estimate.total_bytes is not None:
                 found.setdefault(estimate.context_tokens, estimate)
         return list(found.values())
@@ -229,4 +236,22 @@ def _weights_bytes(files: tuple[RepoFile, ...]) -> int:
         file.size_bytes
         for file in files
         if file.path.startswith("model") and file.path.endswith(".safetensors")
+    )
+
+
+def _rough_memory(weights_bytes: int, summary: ModelSummary, on_cpu: bool) -> MemoryEstimate:
+    """What a model takes as far as its bytes and bits say; see Discover._memory_of."""
+    cache_bytes = int(weights_bytes * _ROUGH_CACHE_SHARE)
+    narrow = MemoryEstimate(
+        weights_bytes, KVCacheSize(cache_bytes, 0), 0, _ROUGH_WORKING_BYTES, None
+    )
+    if not on_cpu:
+        return narrow
+    how = {"bits": round(summary.bits or 0), "mode": summary.quantization}
+    if how["mode"] not in ("mxfp4", "mxfp8", "nvfp4"):
+        del how["mode"]
+    wide_bytes, unpacked_bytes = float32_weights({"quantization": how}, weights_bytes)
+    cache = KVCacheSize(2 * cache_bytes, 0)
+    return MemoryEstimate(
+        wide_bytes, cache, 0, _ROUGH_WORKING_BYTES, None, unpacked_bytes, narrow
     )

@@ -131,18 +131,19 @@ def is_whole_cache(cache: Sequence[Any], held_tokens: int) -> bool:
 
 
 def load_steps(
-    path: Path, spare_bytes: int, has_room: Callable[[int], bool]
+    path: Path, is_widened: bool, has_room: Callable[[int], bool]
 ) -> Iterator["tuple[int, int] | MlxModel"]:
     """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
 
     Weights are evaluated in portions, so that others' answers go on between two of them. On a CPU
-    more memory is taken for speed: up to ``spare_bytes`` to begin with, then what there ``has_room``
-    for once the model is there. Code in the model's folder is never run. Raises LoadFailed.
+    they are made float32 if ``is_widened``, and then unpacked as far as there ``has_room`` for it.
+    Code in the model's folder is never run. Raises LoadFailed.
     """
     is_cpu = mx.default_device().type == mx.DeviceType.cpu
     with foreign_errors(_load_failed):
         model, config = load_model(path, lazy=True, trust_remote_code=False)
-        widened_bytes = widen(model, spare_bytes) if is_cpu else 0
+        if is_cpu and is_widened:
+            widen(model)
         tokenizer = load_tokenizer(
             path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id")
         )
@@ -168,7 +169,7 @@ def load_steps(
         for size_bytes in unpacked.unpack_steps(has_room) if is_cpu else ():
             total_bytes += size_bytes
             yield total_bytes, total_bytes
-        loaded = MlxModel(model, tokenizer, unpacked, widened_bytes)
+        loaded = MlxModel(model, tokenizer, unpacked)
     yield loaded
 
 
@@ -182,14 +183,11 @@ def _load_failed(reason: str) -> EngineError:
 class MlxModel:
     """A loaded model with its tokenizer, in the few words that the lanes speak."""
 
-    def __init__(
-        self, model: Any, tokenizer: Any, unpacked: UnpackedLayers, widened_bytes: int
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, unpacked: UnpackedLayers) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.context_tokens = 0
         self._unpacked = unpacked
-        self._widened_bytes = widened_bytes
         cache = make_prompt_cache(model)
         self.is_batchable = all(hasattr(layer, "merge") for layer in cache)
         self.is_trimmable = bool(can_trim_prompt_cache(cache))
@@ -199,8 +197,8 @@ class MlxModel:
 
     @property
     def extra_bytes(self) -> int:
-        """Bytes taken for speed alone."""
-        return self._widened_bytes + self._unpacked.extra_bytes
+        """Bytes taken for speed alone, which ``save_memory`` gives back."""
+        return self._unpacked.extra_bytes
 
     def save_memory(self) -> None:
         """Give up the unpacked layers; answers are slower from now on."""

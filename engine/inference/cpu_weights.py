@@ -11,7 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 from mlx import nn
-from mlx.utils import tree_flatten, tree_map, tree_unflatten
+from mlx.utils import tree_map, tree_unflatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 _PLAIN_KINDS: tuple[tuple[Any, Any], ...] = (
@@ -22,20 +22,9 @@ _PLAIN_KINDS: tuple[tuple[Any, Any], ...] = (
 _FLOAT32_BYTES = 4
 
 
-def widen(model: Any, free_bytes: int) -> int:
-    """Make 16-bit weights and scales float32, if ``free_bytes`` hold what they take more.
-
-    Lazy: whoever evaluates the parameters does the work. Returns the bytes taken more, 0 when the
-    model stays as it is.
-    """
-    arrays = [array for _, array in tree_flatten(model.parameters())]
-    more_bytes = sum(
-        array.size * _FLOAT32_BYTES - array.nbytes for array in arrays if _is_narrow(array)
-    )
-    if more_bytes > free_bytes:
-        return 0
+def widen(model: Any) -> None:
+    """Make 16-bit weights and scales float32. Lazy: who evaluates the parameters does the work."""
     model.update(tree_map(_widened, model.parameters()))
-    return int(more_bytes)
 
 
 class UnpackedLayers:
@@ -75,12 +64,8 @@ class UnpackedLayers:
         self.extra_bytes = 0
 
 
-def _is_narrow(array: Any) -> bool:
-    return bool(mx.issubdtype(array.dtype, mx.floating)) and array.itemsize < _FLOAT32_BYTES
-
-
 def _widened(array: Any) -> Any:
-    return array.astype(mx.float32) if _is_narrow(array) else array
+    return array.astype(mx.float32) if mx.issubdtype(array.dtype, mx.floating) else array
 
 
 def _unpacked_count(packed: Any) -> int:
