@@ -117,3 +117,9 @@ def test_test_files_are_short_too() -> None:
     }
     assert _complaints(_too_long, tests) == {}
     assert _complaints(_vague_name, tests) == {}
+
+
+def test_the_readme_has_a_line_for_every_module() -> None:
+    tree = (house.ROOT / "README.md").read_text(encoding="utf-8").partition("engine/  ")[2]
+    names = {path.rpartition("/")[2] for path in SOURCES} - {"__init__.py", "app.py"}
+    assert [name for name in sorted(names) if f"  {name} " not in tree] == []

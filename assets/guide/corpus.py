@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
 CHOICE = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]")
+GROUP = re.compile(r"\(([^()\[\]]*)\)|\[([^()\[\]]*)\]")
+SLOT = re.compile(r"\{(\w+)\}")
 SAME = "@same"
 
 
@@ -22,6 +26,7 @@ class Fact:
     terms: list[str] = field(default_factory=list)
     follow: dict[str, str] = field(default_factory=dict)
     train: list[list[str]] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
 
 
@@ -56,6 +61,7 @@ class Corpus:
     outside: Outside
     howto: list[str]
     synonyms: list[list[str]]
+    slots: dict[str, list[str]]
 
 
 def tidy(text: str) -> str:
@@ -81,6 +87,27 @@ def expand(line: str) -> list[str]:
     return [tidy("".join(words)) for words in itertools.product(*parts)]
 
 
+def bare(text: str) -> str:
+    """Leave out everything but letters, digits and single blanks."""
+    return " ".join(re.sub(r"[^\w ]", " ", text).split()) or text
+
+
+def draw(rng: random.Random, pattern: str, slots: dict[str, list[str]]) -> str:
+    """Fill the slots of a pattern and decide its choices and options at random."""
+    text = SLOT.sub(lambda match: rng.choice(slots[match[1]]), pattern)
+    while match := GROUP.search(text):
+        choice, option = match.groups()
+        left_out = choice is None and rng.random() > 0.4
+        part = "" if left_out else rng.choice((choice or option or "").split("|"))
+        text = text[: match.start()] + part + text[match.end() :]
+    return tidy(text)
+
+
+def words_of(lines: list[str]) -> list[str]:
+    """Split lines at semicolons."""
+    return [tidy(word) for line in lines for word in line.split(";")]
+
+
 def lines_of(path: Path) -> list[str]:
     """Return the lines of a data file without comments and blanks."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
@@ -100,6 +127,13 @@ def sections(path: Path) -> dict[str, list[str]]:
         else:
             found[name].append(line)
     return found
+
+
+def lines_by_name(glob: str) -> Iterator[tuple[str, str]]:
+    """Yield every line of the sections of several files, with its section's name."""
+    for path in sorted(DATA.glob(glob)):
+        for name, lines in sections(path).items():
+            yield from ((name, line) for line in lines)
 
 
 def add_question(fact: Fact, line: str, key: str | None = None) -> None:
@@ -141,10 +175,10 @@ def read_facts(frames: list[str]) -> dict[str, Fact]:
     for path in [*sorted(DATA.glob("facts_*.txt")), DATA / "glossary.txt"]:
         for name, lines in sections(path).items():
             facts[name] = read_fact(name, lines, frames)
-    for path in sorted(DATA.glob("questions_more_*.txt")):
-        for name, lines in sections(path).items():
-            for line in lines:
-                add_question(facts[name], line)
+    for name, line in lines_by_name("questions_more_*.txt"):
+        add_question(facts[name], line)
+    for name, line in lines_by_name("patterns_*.txt"):
+        facts[name].patterns.append(line)
     for fact in facts.values():
         for answer in fact.follow.values():
             if answer.startswith("@") and answer[1:] not in facts:
@@ -166,28 +200,37 @@ def read_outside() -> Outside:
     """Read the questions that the Guide declines."""
     pairs = [line.partition(" = ") for line in lines_of(DATA / "outside_answers.txt")]
     outside = Outside({name: answer for name, _, answer in pairs})
-    for name, lines in sections(DATA / "outside.txt").items():
-        kind = name.partition(" = ")[2]
-        for line in lines:
-            (outside.held if is_held(line) else outside.train).append((tidy(line), kind))
-    for name, lines in sections(DATA / "outside_frames.txt").items():
-        if name == "frames":
-            outside.frames = [tidy(line) for line in lines]
-            continue
-        topics = [tidy(topic) for line in lines for topic in line.split(";")]
-        outside.topics[name] = [topic for topic in topics if not is_held(topic)]
-        outside.held_topics[name] = [topic for topic in topics if is_held(topic)]
+    for path in (DATA / "outside.txt", DATA / "outside_more.txt", DATA / "outside_traps.txt"):
+        for name, lines in sections(path).items():
+            kind = name.partition(" = ")[2]
+            for line in lines:
+                (outside.held if is_held(line) else outside.train).append((tidy(line), kind))
+    topics: dict[str, list[str]] = {}
+    for path in (DATA / "outside_frames.txt", DATA / "outside_topics.txt"):
+        for name, lines in sections(path).items():
+            topics[name] = topics.get(name, []) + lines
+    outside.frames = [tidy(line) for line in topics.pop("frames")]
+    for name, lines in topics.items():
+        words = list(dict.fromkeys(words_of(lines)))
+        outside.topics[name] = [topic for topic in words if not is_held(topic)]
+        outside.held_topics[name] = [topic for topic in words if is_held(topic)]
     return outside
 
 
 def load_corpus() -> Corpus:
     """Read all data files."""
     frames = sections(DATA / "frames.txt")
-    synonyms = [
-        [tidy(word) for word in line.split(";")] for line in lines_of(DATA / "synonyms.txt")
-    ]
+    synonyms = [words_of([line]) for line in lines_of(DATA / "synonyms.txt")]
+    slots = {name: words_of(lines) for name, lines in sections(DATA / "slots.txt").items()}
     facts = read_facts(frames["glossary"])
-    return Corpus(facts, read_follow(), read_outside(), frames["howto"], synonyms)
+    return Corpus(facts, read_follow(), read_outside(), frames["howto"], synonyms, slots)
+
+
+def held_texts(corpus: Corpus) -> set[str]:
+    """Return everything held out, bare; no training text may be one of these."""
+    found = {bare(text) for fact in corpus.facts.values() for text in fact.held}
+    found |= {bare(text) for text, _ in corpus.outside.held}
+    return found | {bare(text) for kind in corpus.follow.values() for text in kind.held}
 
 
 def clashes(corpus: Corpus) -> list[str]:

@@ -6,19 +6,35 @@ import random
 import re
 from dataclasses import dataclass
 
-from corpus import SAME, Corpus, Fact
+from corpus import SAME, Corpus, Fact, bare, draw, held_texts
 
 BEFORE = (
     "please", "hey,", "hi,", "hello,", "ok,", "so", "um,", "quick question:", "sorry,",
     "and", "well,", "excuse me,", "now", "one more thing:", "question:", "hi guide,",
     "thanks.", "ok thanks,", "i was wondering,", "also,", "but", "then", "good morning,",
 )  # fmt: skip
+BEFORE_ASKING = (
+    "could you tell me", "can you tell me", "do you know", "any idea", "i wonder", "tell me",
+    "i would like to know", "please tell me", "do you happen to know", "i am asking myself",
+    "i want to know", "maybe you know", "my question is", "can you say", "i don't know",
+)  # fmt: skip
 AFTER = (
     "please", "thanks", "in this app", "in pomona", "here", "then", "exactly", "now",
     "again", "for me", "thank you", "pls", "in the app", "by the way", "actually",
 )  # fmt: skip
 SMALL_WORDS = {"the", "a", "an", "do", "does", "i", "my", "is", "it", "of", "to", "me", "can", "in"}
+ASKING = re.compile(r"(?:how|what|where|which|who|why|when) ")
 HOWTO = re.compile(r"^(?:how do i|how can i|how to|i want to|can i) (?!use it$)(.+)$")
+THING = re.compile(
+    r"\b(?:the |a |an |my |this |these |our )?"
+    r"(?:models?|downloads?|chats?|conversations?|pomona|app|llms?|answers?|program|messages?|disk)\b"
+)
+OURS = re.compile(
+    r"\b(?:models?|downloads?|chats?|conversations?|pomona|apps?|llms?|answers?|repl\w+|response\w*"
+    r"|tokens?|prompt\w*|memory|ram|\d*gb|context|discover|manage|tabs?|guide|badges?|guests?"
+    r"|settings?|temperature|top-\w|hugging|hub|lm|gpu|cpu|bits?|\d*bit|quant\w*|port|api|thinking"
+    r"|installed|fits?|will|score|system|regenerate|presets?|privat\w*|it|you|here|this)\b|-|\d"
+)
 SYSTEMS = (
     "You are a helpful assistant.", "Answer briefly.", "You are a pirate.", "Be kind.",
     "You are a patient teacher. Answer in short sentences.", "Answer in English only.",
@@ -27,6 +43,9 @@ SYSTEMS = (
     "You are a large language model made to help with everything.", "Use plain words.",
     "You are a helpful coding assistant. Write clean code and explain every step.",
 )  # fmt: skip
+
+
+PATTERNS = 0.5  # share of questions drawn from patterns
 
 
 @dataclass
@@ -64,7 +83,11 @@ class Speaker:
         self.corpus = corpus
         self.rng = random.Random(seed)
         self.facts = list(corpus.facts.values())
-        self.weights = [0.6 if fact.terms else 1.0 for fact in self.facts]
+        self.weights = [0.45 if f.terms else (len(f.train) / 40) ** 0.5 for f in self.facts]
+        self.barred = held_texts(corpus)
+        self.owners = {
+            bare(text): fact.name for fact in self.facts for forms in fact.train for text in forms
+        }
         self.follow_texts = {
             text for kind in corpus.follow.values() for text in kind.train + kind.held
         }
@@ -92,7 +115,7 @@ class Speaker:
 
     def reword(self, text: str, *, plain: bool = False) -> str:
         """Say a question in another way; ``plain`` keeps the words (for small talk)."""
-        rng = self.rng
+        rng, start = self.rng, text
         howto = HOWTO.match(text)
         if howto and rng.random() < 0.45:
             text = rng.choice(self.corpus.howto).replace("{x}", howto[1])
@@ -100,19 +123,27 @@ class Speaker:
             for chance in (0.4, 0.15):
                 text = self.swap_word(text) if rng.random() < chance else text
             words = text.split()
-            if len(words) > 4 and rng.random() < 0.12:
-                text = " ".join(w for w in words if w not in SMALL_WORDS or rng.random() < 0.4)
-            if rng.random() < 0.12:
+            chance = rng.random()
+            if len(words) > 4 and chance < 0.14:
+                words = [word for word in words if word not in SMALL_WORDS or rng.random() < 0.4]
+                if chance < 0.04:
+                    rng.shuffle(words)
+            elif len(words) > 5 and chance < 0.18:
+                words.pop(rng.randrange(len(words)))
+            text = " ".join(words)
+            if ASKING.match(text) and rng.random() < 0.08:
+                text = f"{rng.choice(BEFORE_ASKING)} {text}"
+            elif rng.random() < 0.12:
                 text = f"{rng.choice(BEFORE)} {text}"
             if rng.random() < 0.08:
                 text = f"{text} {rng.choice(AFTER)}"
-        return self.mistype(text or "?")
+        return self.mistype(start if bare(text) in self.barred else text or "?")
 
     def mistype(self, text: str) -> str:
         """Add punctuation or leave it out, and sometimes add typing errors."""
         rng = self.rng
-        if rng.random() < 0.2:
-            for _ in range(1 + len(text) // 30):
+        if rng.random() < 0.3:
+            for _ in range(rng.randint(1, 1 + len(text) // 30)):
                 text = typo(rng, text)
         if rng.random() < 0.3:
             text = text.replace("'", "")
@@ -123,19 +154,46 @@ class Speaker:
     def ask_fact(self, fact: Fact | None = None, *, first: bool = True) -> Turn:
         """Draw a question about a fact."""
         fact = fact or self.rng.choices(self.facts, self.weights)[0]
-        for _ in range(10):
-            text = self.rng.choice(self.rng.choice(fact.train))
+        for _ in range(20):
+            text = self.fact_text(fact)
             if first or text not in self.follow_texts:
                 break
         plain = fact.name.startswith("talk.") and self.rng.random() < 0.6
         return Turn(self.reword(text, plain=plain), fact.answer, fact.name)
 
+    def fact_text(self, fact: Fact) -> str:
+        """Draw a question from a fact's own ones or from its patterns, never a held-out one."""
+        while True:
+            if fact.patterns and self.rng.random() < PATTERNS:
+                text = draw(self.rng, self.rng.choice(fact.patterns), self.corpus.slots)
+                if self.owners.get(bare(text), fact.name) != fact.name:
+                    continue
+            else:
+                text = self.rng.choice(self.rng.choice(fact.train))
+            if bare(text) not in self.barred:
+                return text
+
+    def trap_text(self) -> str:
+        """Put a topic from outside in the place of the thing that an app question is about."""
+        while True:
+            fact = self.rng.choice(self.facts)
+            if fact.terms or fact.name.startswith("talk."):
+                continue
+            topic = self.rng.choice(self.corpus.outside.topics["n"])
+            before, found, after = THING.sub("\0", self.fact_text(fact), count=1).partition("\0")
+            text = f"{before}{topic}{after}"
+            if found and not OURS.search(before + after) and bare(text) not in self.barred:
+                return text
+
     def outside_text(self) -> tuple[str, str]:
         """Draw a question that the Guide declines, and the kind of answer."""
         rng = self.rng
         outside = self.corpus.outside
-        if rng.random() < 0.4:
+        chance = rng.random()
+        if chance < 0.45:
             return rng.choice(outside.train)
+        if chance < 0.6:
+            return self.trap_text(), "ask"
         key = rng.choices(list(self.frames), (6, 4, 1, 1))[0]
         frame = rng.choice(self.frames[key])
         parts = re.split(r"\{\w\}", frame)
@@ -184,7 +242,7 @@ class Speaker:
             if text not in self.fact_texts:
                 answer = self.corpus.facts["talk.unclear"].answer
                 return Turn(self.mistype(text), answer, "talk.unclear")
-        return self.ask_outside() if chance < 0.26 else self.ask_fact()
+        return self.ask_outside() if chance < 0.33 else self.ask_fact()
 
     def conversation(self, turns: int) -> list[Turn]:
         """Draw a conversation of so many turns."""
@@ -192,12 +250,12 @@ class Speaker:
         depth = 0
         while len(talk) < turns:
             chance = self.rng.random()
-            if chance < 0.34 and depth < 3 and talk[-1].fact != "talk.unclear":
+            if chance < 0.42 and depth < 3 and talk[-1].fact != "talk.unclear":
                 talk.append(self.ask_follow(talk[-1].fact))
                 depth += 1
                 continue
             depth = 0
-            outside = chance > 0.82
+            outside = chance > 0.84
             talk.append(self.ask_outside() if outside else self.ask_fact(first=False))
         return talk
 

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import mlx.core as mx
-from corpus import SAME, Corpus, load_corpus
+from corpus import SAME, Corpus, bare, load_corpus
 from dialogue import Speaker, Turn, typo
 from mlx_lm import generate, load, stream_generate
 
@@ -104,9 +104,22 @@ def held_follow(corpus: Corpus) -> list[Case]:
     return cases
 
 
+def drawn(corpus: Corpus) -> set[str]:
+    """Return the outside questions that training can make of frames and topics, bare."""
+    return {
+        bare(frame.replace("{" + key + "}", topic))
+        for key, topics in corpus.outside.topics.items()
+        for frame in corpus.outside.frames
+        if "{" + key + "}" in frame
+        for topic in topics
+    }
+
+
 def held_outside(corpus: Corpus) -> tuple[list[Case], list[Case]]:
     """Return held-out questions from outside: by hand, and frames over held-out topics."""
-    by_hand = [([user(text)], DECLINED, "outside") for text, _ in corpus.outside.held]
+    seen = drawn(corpus)
+    texts = [text for text, _ in corpus.outside.held if bare(text) not in seen]
+    by_hand = [([user(text)], DECLINED, "outside") for text in texts]
     rng = random.Random(6)
     made = []
     for key, topics in corpus.outside.held_topics.items():

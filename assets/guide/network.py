@@ -15,7 +15,7 @@ class Shape:
 
     vocab: int = 4096
     width: int = 256
-    layers: int = 4
+    layers: int = 3
     heads: int = 4
     kv_heads: int = 2
     hidden: int = 768

@@ -24,8 +24,15 @@ LONGEST = 900
 ROW_TOKENS = 2048
 POOL = 64
 IGNORE = -100
-HELP = 0.5  # weight of the helper head's loss
-SHORT = 4  # tokens of a shortened answer; the helper head learns from it all the same
+HELP = 3.0  # weight of the helper head's loss
+NAMED = 4  # positions from which it names the answer: answers that begin alike part later
+SMOOTH = 0.1  # label smoothing there, against overconfidence in wordings seen often
+LOOSE = 0.25  # share of questions whose words are cut at random
+LOST = 0.03  # share of question tokens left out, so that no single word decides alone
+PHASES = (0.45, 0.65)  # where the second and the third phase begin
+SHARES = ((1, 0, 0, 0), (30, 62, 8, 0), (36, 44, 18, 2))  # of 1, few, some and many turns
+SHORTENED = (0.9, 0.7, 0.6)  # share of single questions with a shortened answer
+SHORT = 5  # tokens of a shortened answer; the helper head learns from it all the same
 
 Row = tuple[list[int], list[bool], list[tuple[int, int]]]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -64,12 +71,12 @@ class Encoder:
         """Keep the tokenizer, and a second one that cuts words at random."""
         self.tokenizer = tokenizer
         self.loose = Tokenizer.from_str(tokenizer.to_str())
-        self.loose.model.dropout = 0.08
+        self.loose.model.dropout = 0.1
         self.speaker = speaker
         self.rng = random.Random(speaker.rng.random())
         self.known: dict[str, list[int]] = {}
         self.labels = {text: i for i, text in enumerate(every_answer(speaker.corpus))}
-        self.late = False
+        self.phase = 0
 
     def answer(self, text: str) -> list[int]:
         """Encode an answer."""
@@ -77,11 +84,16 @@ class Encoder:
             self.known[text] = self.tokenizer.encode(text).ids
         return self.known[text]
 
+    def question(self, text: str) -> list[int]:
+        """Encode a question, sometimes cut in unusual places, with a few tokens left out."""
+        loose = self.rng.random() < LOOSE
+        tokens = (self.loose if loose else self.tokenizer).encode(" " + text).ids
+        return [token for token in tokens if self.rng.random() > LOST] or tokens
+
     def turns(self) -> int:
         """Draw how many turns a conversation has."""
         few, some, many = self.rng.randint(2, 3), self.rng.randint(4, 8), self.rng.randint(9, 22)
-        shares = (45, 33, 19, 3) if self.late else (76, 20, 4, 0)
-        return self.rng.choices((1, few, some, many), shares)[0]
+        return self.rng.choices((1, few, some, many), SHARES[self.phase])[0]
 
     def row(self) -> Row:
         """Draw a conversation: tokens, True for each to be learned, and each turn's answer."""
@@ -94,15 +106,13 @@ class Encoder:
         learn += [False] * len(tokens)
         turns = self.turns()
         for turn in self.speaker.conversation(turns):
-            loose = self.rng.random() < 0.2
-            question = (self.loose if loose else self.tokenizer).encode(" " + turn.question).ids
-            asked = [USER, *question, END, ASSISTANT]
+            asked = [USER, *self.question(turn.question), END, ASSISTANT]
             answer = [*self.answer(turn.answer), END]
-            if turns == 1 and self.rng.random() < (0.6 if self.late else 0.8):
+            if turns == 1 and self.rng.random() < SHORTENED[self.phase]:
                 answer = answer[:SHORT]
             tokens += asked
-            if len(tokens) <= LONGEST:
-                marks.append((len(tokens) - 1, self.labels[turn.answer]))
+            places = range(len(tokens) - 1, len(tokens) - 1 + min(NAMED, len(answer)))
+            marks += [(at, self.labels[turn.answer]) for at in places if at < LONGEST]
             tokens += answer
             learn += [False] * len(asked) + [True] * len(answer)
         return tokens[:LONGEST], learn[:LONGEST], marks
@@ -133,10 +143,10 @@ def stack(rows: list[Row]) -> Batch:
 
 
 def batches(encoder: Encoder, steps: int) -> Iterator[Batch]:
-    """Yield batches of rows of like length; long conversations come mostly late."""
+    """Yield batches of rows of like length; first only single questions, at last long talks."""
     given = 0
     while given < steps:
-        encoder.late = given > 0.5 * steps
+        encoder.phase = sum(given >= share * steps for share in PHASES)
         rows: list[Row] = []
         total = 0
         while total < POOL * ROW_TOKENS:
@@ -205,7 +215,9 @@ def fit(model: Llama, encoder: Encoder, steps: int, peak: float, out: Path) -> N
         with torch.autocast("cpu", torch.bfloat16):
             scores, choices = model(tokens, where, turns)
         loss = F.cross_entropy(scores.float(), wanted, ignore_index=IGNORE)
-        choice = F.cross_entropy(choices.float(), labels, ignore_index=IGNORE)
+        choice = F.cross_entropy(
+            choices.float(), labels, ignore_index=IGNORE, label_smoothing=SMOOTH
+        )
         (loss + HELP * choice).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adam.step()
@@ -223,7 +235,7 @@ def fit(model: Llama, encoder: Encoder, steps: int, peak: float, out: Path) -> N
 def main() -> None:
     """Train and write the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=5500)
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     options = parser.parse_args()

@@ -33,6 +33,7 @@ from engine.settings import Limits
 START_TIMEOUT_S = 120.0
 UNLOAD_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 3.0
+LOAD_ATTEMPTS = 3
 
 
 @dataclass
@@ -170,9 +171,7 @@ class InferenceService:
             self._open_requests += 1
         turn = Turn(model_id, messages, replace(params, system_prompt=""), self._on_request_closed)
         turn.on_answered = self._note_answer
-        loading = self.load(model_id, turn.mailbox)
-        turn.ticket.on_cancel = _end_unless_loaded(turn.mailbox, loading)
-        loading.add_done_callback(lambda done: self._submit_or_fail(turn, done))
+        self._load_and_submit(turn, LOAD_ATTEMPTS)
         return turn.ticket
 
     def close(self) -> None:
@@ -198,13 +197,28 @@ class InferenceService:
         job.request = request
         self._thread.post(lambda: self._thread.begin_load(request))
 
-    def _submit_or_fail(self, turn: Turn, loading: "Future[LoadedModel]") -> None:
-        if error := loading.exception():
-            turn.fail(_as_engine_error(error))
-        elif self._is_closed:
-            turn.fail(_closing())
+    def _load_and_submit(self, turn: Turn, attempts: int) -> None:
+        loading = self.load(turn.model_id, turn.mailbox)
+        turn.ticket.on_cancel = _end_unless_loaded(turn.mailbox, loading)
+
+        def submit_or_fail(done: "Future[LoadedModel]") -> None:
+            if error := done.exception():
+                turn.fail(_as_engine_error(error))
+            elif self._is_closed:
+                turn.fail(_closing())
+            else:
+                self._thread.post(lambda: self._submit(turn, attempts - 1))
+
+        loading.add_done_callback(submit_or_fail)
+
+    def _submit(self, turn: Turn, attempts_left: int) -> None:
+        """Command: hand a request over; a model that made room just now is loaded once more."""
+        if self._thread.submit(turn):
+            return
+        if attempts_left:
+            self._load_and_submit(turn, attempts_left)
         else:
-            self._thread.post(lambda: self._thread.submit(turn))
+            turn.fail(InUse("The model was unloaded in the meantime.", "Send the message again."))
 
     def _note_answer(self, repo_id: str, stats: GenerationStats) -> None:
         """Tell of an answer off the inference thread, which has no time for disks."""

@@ -158,14 +158,13 @@ class InferenceThread(threading.Thread):
             resident.lane = self._new_lane(resident.lane.model)
             self._publish()
 
-    def submit(self, turn: Any) -> None:
-        """Command: put a request into its model's lane."""
-        if turn.model_id not in self._residents:
-            turn.fail(InUse("The model was unloaded in the meantime.", "Send the message again."))
-            return
+    def submit(self, turn: Any) -> bool:
+        """Command: put a request into its model's lane. False when the model is not there."""
         if turn.is_cancelled:
             turn.finish("cancelled")
-            return
+            return True
+        if turn.model_id not in self._residents:
+            return False
         lane = self._residents[turn.model_id].lane
         if self._residents.names() == [turn.model_id] and not lane.turns and not self._loads:
             self._peaks.begin(turn, lane.kept_bytes + lane.model.extra_bytes)
@@ -177,6 +176,7 @@ class InferenceThread(threading.Thread):
         except EngineError as error:
             turn.fail(error)
         self._publish()
+        return True
 
     def begin_load(self, request: LoadRequest) -> None:
         """Command: make room, and start to load."""

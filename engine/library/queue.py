@@ -7,7 +7,6 @@ queue, any other one only looks.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -70,15 +69,18 @@ class DownloadQueue:
         """Stop the transfers, within two seconds; what is queued goes on at the next start."""
         self._closed.set()
         with self._lock:
-            running = [job for job in self._table.jobs.values() if job.run is not None]
-            for job in running:
-                if job.run is not None:
-                    job.run.stop()
-        deadline = time.monotonic() + CLOSE_S
-        ended = [job.has_ended.wait(max(0.0, deadline - time.monotonic())) for job in running]
-        if all(ended):  # otherwise the lock stays until the process ends, and with it the threads
-            with self._leading:
-                self._folder.give_up()
+            running = [(job, job.run) for job in self._table.jobs.values() if job.run is not None]
+        for _, run in running:
+            run.stop()
+        # The lock stays until the last transfer has let go of its files, or the process ends.
+        (last := threading.Thread(target=self._give_up_after, args=(running,), daemon=True)).start()
+        last.join(CLOSE_S)
+
+    def _give_up_after(self, running: Sequence[tuple[Job, JobRun]]) -> None:
+        for job, _ in running:
+            job.has_ended.wait()
+        with self._leading:
+            self._folder.give_up()
 
     def list(self) -> tuple[DownloadStatus, ...]:
         """Every job: running, then waiting in order, then paused and failed, ended ones last."""
@@ -339,9 +341,7 @@ class DownloadQueue:
     def _watch(self) -> None:
         """Look now and then whether the other Pomona has ended, as long as jobs wait there."""
         if self._watcher is None or not self._watcher.is_alive():
-            self._watcher = threading.Thread(
-                target=self._look, name="pomona-queue-watch", daemon=True
-            )
+            self._watcher = threading.Thread(target=self._look, name="queue-watch", daemon=True)
             self._watcher.start()
 
     def _look(self) -> None:

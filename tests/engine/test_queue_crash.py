@@ -62,7 +62,8 @@ def test_a_kill_when_a_new_model_takes_its_place_loses_nothing(rig: Rig, point: 
     downloads = rig.open()
     wait_for(lambda: (rig.models_dir / PEAR).exists() and rig.staging == [])
     assert files_of(rig.models_dir / PEAR) == wanted(files)
-    assert rig.asked_for() == [] and {s.state for s in downloads.list()} <= {"done"}
+    wait_for(lambda: {status.state for status in downloads.list()} <= {"done"})
+    assert rig.asked_for() == []
 
 
 def test_a_model_that_somebody_put_there_meanwhile_is_replaced_by_the_whole_one(rig: Rig) -> None:

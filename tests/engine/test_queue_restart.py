@@ -85,10 +85,12 @@ def test_a_failed_one_stays_failed_with_its_reason(rig: Rig) -> None:
     failed = wait_until(first, job.job_id, "failed")
     first.close()
     rig.hub.clear()
+    rig.add(NAMES[1])
     second = rig.open()
-    wait_for(second.list)
-    assert status_of(second, job.job_id).error == failed.error != ""
-    assert rig.hub.requests == []
+    wait_until(second, second.start(NAMES[1]).job_id, "done")
+    status = status_of(second, job.job_id)
+    assert status.state == "failed" and status.error == failed.error != ""
+    assert not (rig.models_dir / PEAR).exists()
 
 
 def test_what_is_started_after_a_restart_comes_last(rig: Rig) -> None:

@@ -46,6 +46,17 @@ def test_a_model_stays_while_it_answers_however_long_that_takes(engine: Engine) 
         engine.inference.idle_unload_s = None
 
 
+def test_a_question_to_a_model_that_leaves_the_memory_at_that_moment_is_answered(
+    engine: Engine,
+) -> None:
+    for _ in range(20):
+        engine.inference.idle_unload_s = None
+        engine.inference.load(LLAMA).result(60)
+        engine.inference.idle_unload_s = 0.0  # it is idle, so it goes: before or after the question
+        assert ask(engine, "hello", LLAMA, max_tokens=2).stats.output_tokens > 0
+    engine.inference.idle_unload_s = None
+
+
 def test_memory_use_names_every_model_and_what_caches_take(engine: Engine) -> None:
     _unload_all(engine)
     assert engine.inference.memory_use().models == {}
