@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +51,16 @@ class Inspection:
     memory: tuple[MemoryEstimate, ...]
     readme: str
     notice: str = ""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether there is memory for it on this CPU, but not for its fastest form."""
+        return bool(self.memory) and _usual(self.memory).is_slow
+
+
+def _usual(memory: Sequence[MemoryEstimate]) -> MemoryEstimate:
+    """The estimate for a usual chat's context, among those in rising order."""
+    return memory[min(1, len(memory) - 1)]
 
 
 class Discover:
@@ -149,7 +159,7 @@ class Discover:
         memory = tuple(self._estimates(config, summary.weights_bytes))
         machine = self._machine()
         if memory:
-            usual = memory[min(1, len(memory) - 1)]
+            usual = _usual(memory)
             machine = replace(machine, memory_of=lambda _: (usual.total_bytes, usual.fit))
         return Inspection(
             ranked=rank_model(summary, machine, time.time()),
@@ -176,9 +186,7 @@ class Discover:
         budget = self._budget_bytes()
         config = self._bundled.configs.get(summary.repo_id)
         if config is not None:
-            estimate = estimate_memory(
-                config, summary.weights_bytes, budget, on_cpu=self._on_cpu()
-            )
+            estimate = estimate_memory(config, summary.weights_bytes, budget, on_cpu=self._on_cpu())
             if estimate.total_bytes is not None:
                 return estimate.total_bytes, estimate.fit
         rough = _rough_memory(summary.weights_bytes, summary, self._on_cpu()).within(budget)
@@ -252,6 +260,4 @@ def _rough_memory(weights_bytes: int, summary: ModelSummary, on_cpu: bool) -> Me
         del how["mode"]
     wide_bytes, unpacked_bytes = float32_weights({"quantization": how}, weights_bytes)
     cache = KVCacheSize(2 * cache_bytes, 0)
-    return MemoryEstimate(
-        wide_bytes, cache, 0, _ROUGH_WORKING_BYTES, None, unpacked_bytes, narrow
-    )
+    return MemoryEstimate(wide_bytes, cache, 0, _ROUGH_WORKING_BYTES, None, unpacked_bytes, narrow)

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from engine.errors import EngineError, InsufficientMemory, InUse
-from engine.records import CheckedModel, LoadedModel, MemoryUse
+from engine.records import CheckedModel, LoadedModel, MemoryEstimate, MemoryUse
 from engine.settings import Limits
 
 _MINIMUM_CONTEXT_TOKENS = 1024
@@ -97,19 +97,18 @@ class Residents:
         ends = [resident.used_at + idle_s for resident in self._by_id.values()]
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
-    def make_room(self, checked: CheckedModel, coming_bytes: int) -> EngineError | None:
-        """Unload idle models, least recently used first, until this one fits.
+    def make_room(self, checked: CheckedModel, coming_bytes: int) -> MemoryEstimate | EngineError:
+        """Make a model fit by what idle ones give up, the least recently used first.
 
-        ``coming_bytes`` are what loads under way will take.
+        Kept prompts go first, then unpacked layers, then whole models; nothing goes where even that
+        would not be enough. Returns the form in which the model fits: float32 on a CPU, as its
+        files are where only that fits. ``coming_bytes`` are what loads under way will take.
         """
-        estimate = checked.estimate
-        needed_bytes = estimate.base_bytes
-        if estimate.kv_cache:
-            longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-            least_tokens = min(_MINIMUM_CONTEXT_TOKENS, longest)
-            needed_bytes += estimate.kv_cache.bytes_at(least_tokens)
-        budget_bytes = self._budget_bytes()
-        if needed_bytes <= budget_bytes:
+        forms = [form for form in (checked.estimate, checked.estimate.narrow) if form]
+        for form in forms:
+            needed_bytes = form.base_bytes + _kv_bytes(form, checked, _MINIMUM_CONTEXT_TOKENS)
+            if self._free_bytes(coming_bytes) + self._idle_bytes() < needed_bytes:
+                continue
             if self._free_bytes(coming_bytes) < needed_bytes:
                 self._drop_prompt_caches()
             for give_up in (self._save_memory, self.free):
@@ -119,7 +118,8 @@ class Residents:
                     if not self.is_busy(repo_id):
                         give_up(repo_id)
             if self._free_bytes(coming_bytes) >= needed_bytes:
-                return None
+                return form
+        budget_bytes = self._budget_bytes()
         return InsufficientMemory(
             f"This model needs {needed_bytes / 1e9:.1f} GB of memory; models may use"
             f" {budget_bytes / 1e9:.1f} GB here, of which"
@@ -129,25 +129,31 @@ class Residents:
             budget_bytes=budget_bytes,
         )
 
-    def spare_bytes(self, checked: CheckedModel, coming_bytes: int) -> int:
-        """What a model may take for speed: the rest, once it and a usual chat have their room."""
-        estimate = checked.estimate
-        needed_bytes = estimate.base_bytes
-        if estimate.kv_cache:
-            longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-            needed_bytes += estimate.kv_cache.bytes_at(min(longest, _USUAL_CONTEXT_TOKENS))
-        return self._free_bytes(coming_bytes) - needed_bytes
+    def has_room_for_speed(
+        self, checked: CheckedModel, form: MemoryEstimate, size_bytes: int, coming_bytes: int
+    ) -> bool:
+        """Whether a model just loaded may take so much more, beside the room for a usual chat.
 
-    def affordable_context(self, checked: CheckedModel, coming_bytes: int) -> int:
+        Idle models give up what they took for speed alone.
+        """
+        needed_bytes = size_bytes + (form.working_bytes or 0)
+        needed_bytes += _kv_bytes(form, checked, _USUAL_CONTEXT_TOKENS)
+        for repo_id in self.names():
+            if self._free_bytes(coming_bytes) >= needed_bytes:
+                break
+            if not self.is_busy(repo_id):
+                self._save_memory(repo_id)
+        return self._free_bytes(coming_bytes) >= needed_bytes
+
+    def affordable_context(
+        self, checked: CheckedModel, form: MemoryEstimate, coming_bytes: int
+    ) -> int:
         """The context of a model just loaded, or as much of it as the memory holds."""
         longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-        estimate = checked.estimate
-        if estimate.kv_cache is None:
+        if form.kv_cache is None:
             return longest
-        working_bytes = estimate.working_bytes or 0
-        affordable = estimate.kv_cache.tokens_within(
-            self._free_bytes(coming_bytes) - working_bytes, longest
-        )
+        free_bytes = self._free_bytes(coming_bytes) - (form.working_bytes or 0)
+        affordable = form.kv_cache.tokens_within(free_bytes, longest)
         return min(longest, max(_MINIMUM_CONTEXT_TOKENS, affordable))
 
     def snapshot(self) -> tuple[LoadedModel, ...]:
@@ -173,11 +179,19 @@ class Residents:
     def _save_memory(self, repo_id: str) -> None:
         """Give up what a model took for speed alone."""
         resident = self._by_id[repo_id]
+        if not resident.lane.model.extra_bytes:
+            return
         resident.memory_bytes -= resident.lane.model.extra_bytes
         resident.lane.model.save_memory()
-        resident.memory_bytes += resident.lane.model.extra_bytes
         del resident
         self._backend.release_memory()
+
+    def _idle_bytes(self) -> int:
+        """What models hold that may be given up."""
+        return sum(
+            resident.lane.kept_bytes + (0 if resident.lane.turns else resident.memory_bytes)
+            for resident in self._by_id.values()
+        )
 
     def _drop_prompt_caches(self) -> None:
         """Kept prefixes are a convenience; a model somebody asked for comes first."""
@@ -195,3 +209,9 @@ class Residents:
         """Split the prompt cache's bytes evenly among the loaded models."""
         for resident in self._by_id.values():
             resident.lane.limit_cache(self._limits.prompt_cache_bytes // len(self._by_id))
+
+
+def _kv_bytes(form: MemoryEstimate, checked: CheckedModel, tokens: int) -> int:
+    """What one sequence of so many tokens keeps, or as many as it can have; 0 when not known."""
+    longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
+    return form.kv_cache.bytes_at(min(tokens, longest)) if form.kv_cache else 0

@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,14 @@ from engine.inference.blas import open_fast_blas
 from engine.inference.mailbox import Mailbox
 from engine.inference.peak import PeakMeter
 from engine.inference.residents import Residents
-from engine.records import CheckedModel, DeviceFacts, LoadedModel, Loading, MemoryUse
+from engine.records import (
+    CheckedModel,
+    DeviceFacts,
+    LoadedModel,
+    Loading,
+    MemoryEstimate,
+    MemoryUse,
+)
 from engine.settings import Limits
 
 logger = logging.getLogger(__name__)
@@ -31,12 +38,19 @@ PREFILL_STEP_TOKENS = {"cpu": 128, "metal": 1024, "cuda": 1024}
 
 @dataclass
 class LoadRequest:
-    """A checked model that the thread shall load. ``listeners`` hear of its progress."""
+    """A checked model that the thread shall load. ``listeners`` hear of its progress.
+
+    ``form`` is how it is kept in memory: as checked, until there turns out to be less room.
+    """
 
     checked: CheckedModel
     future: "Future[LoadedModel]"
     listeners: list[Mailbox]
     progress: Loading = Loading(0, 0)
+    form: MemoryEstimate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.form = self.checked.estimate
 
     @property
     def repo_id(self) -> str:
@@ -188,16 +202,20 @@ class InferenceThread(threading.Thread):
             return
         try:
             self._peaks.spoil()
-            error = self._residents.make_room(request.checked, self._coming_bytes())
-            spare_bytes = self._residents.spare_bytes(request.checked, self._coming_bytes())
+            form = self._residents.make_room(request.checked, self._coming_bytes())
             self._publish()
         except Exception as unexpected:
             logger.exception("no room could be made for %s", request.repo_id)
-            error = _unexpected(unexpected)
-        if error:
-            self._end_load(request, error)
+            form = _unexpected(unexpected)
+        if isinstance(form, EngineError):
+            self._end_load(request, form)
             return
-        self._loads.append((request, self._backend.load_steps(request.checked.path, spare_bytes)))
+        request.form = form
+        steps = self._backend.load_steps(
+            request.checked.path, form.narrow is not None,
+            lambda size_bytes: self._has_room(request, size_bytes),
+        )  # fmt: skip
+        self._loads.append((request, steps))
 
     def unload(self, repo_id: str, future: "Future[None]") -> None:
         """Command: free a model. Fails with InUse while it answers somebody."""
@@ -217,13 +235,13 @@ class InferenceThread(threading.Thread):
     def _coming_bytes(self, besides: LoadRequest | None = None) -> int:
         """What the loads under way will take, the load ``besides`` left out."""
         requests = (request for request, _ in self._loads if request is not besides)
-        return sum(request.checked.estimate.weights_bytes for request in requests)
+        return sum(request.form.weights_bytes for request in requests)
 
     def _has_room(self, request: LoadRequest, size_bytes: int) -> bool:
         """Whether a model whose weights are in memory may take so much more for speed."""
-        weights_bytes = request.checked.estimate.weights_bytes
-        coming_bytes = self._coming_bytes(besides=request) - weights_bytes
-        return size_bytes <= self._residents.spare_bytes(request.checked, coming_bytes)
+        return self._residents.has_room_for_speed(
+            request.checked, request.form, size_bytes, self._coming_bytes(besides=request)
+        )
 
     def _load_some(self, request: LoadRequest, steps: Iterator[Any]) -> None:
         try:
@@ -238,7 +256,7 @@ class InferenceThread(threading.Thread):
                 listener.put(request.progress)
             return
         result.context_tokens = self._residents.affordable_context(
-            request.checked, self._coming_bytes(besides=request)
+            request.checked, request.form, self._coming_bytes(besides=request)
         )
         lane = self._new_lane(result)
         self._residents.add(request.repo_id, lane, request.progress.total_bytes)

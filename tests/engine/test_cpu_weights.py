@@ -68,7 +68,7 @@ def test_unpacked_layers_say_what_mlx_lm_s_float32_model_says(
         utils = importlib.import_module("mlx_lm.utils")
         reference = _greedy(utils.dequantize_model(_in_float32(_quantised(kind, mode))))
         model = _quantised(kind, mode)
-        weights.widen(model, 10**9)
+        weights.widen(model)
         layers = weights.UnpackedLayers(model)
         assert sum(layers.unpack_steps(lambda _: True)) == layers.extra_bytes > 0
         return reference, _greedy(model), layers.extra_bytes
@@ -86,7 +86,7 @@ def test_packed_layers_with_wide_scales_say_what_mlx_lm_s_float32_model_says(
         weights = importlib.import_module("engine.inference.cpu_weights")
         reference = _greedy(_in_float32(_quantised(kind, "affine")))
         model = _quantised(kind, "affine")
-        assert weights.widen(model, 10**9) > 0
+        weights.widen(model)
         return reference, _greedy(model)
 
     reference, ours = on_thread(engine, compare)
@@ -104,7 +104,6 @@ def _with_layers(engine: Engine, check: Callable[[Any, Any, Any], Any]) -> Any:
 
 def test_what_does_not_fit_stays_packed(engine: Engine) -> None:
     def check(weights: Any, model: Any, layers: Any) -> None:
-        assert weights.widen(model, 10) == 0
         everything = sum(layers.unpack_steps(lambda _: True))
         layers.pack()
         assert layers.extra_bytes == 0
@@ -119,7 +118,7 @@ def test_what_does_not_fit_stays_packed(engine: Engine) -> None:
 def test_packing_again_gives_the_memory_back_and_the_answers_stay(engine: Engine) -> None:
     def check(weights: Any, model: Any, layers: Any) -> None:
         mx, backend = importlib.import_module("mlx.core"), engine.inference._thread._backend
-        weights.widen(model, 10**9)
+        weights.widen(model)
         mx.eval(model.parameters())
         before, said = backend.active_memory_bytes(), _greedy(model)
         extra_bytes = sum(layers.unpack_steps(lambda _: True))
