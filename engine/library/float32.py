@@ -22,7 +22,7 @@ def float32_weights(config: Config, weights_bytes: int) -> tuple[int, int]:
     ``weights_bytes`` are those of the files.
     """
     how = part(config, "quantization") or part(config, "quantization_config")
-    mode = how.get("mode", "affine")
+    mode = str(how.get("mode", "affine"))
     bits = number(how, "bits")
     if mode not in _DEFAULT_GROUPS or not 0 < bits <= _MAX_BITS:
         return weights_bytes * _FLOAT32_BYTES // element_bytes(config), 0

@@ -141,7 +141,7 @@ def test_the_estimate_follows_the_budget() -> None:
                        wide.narrow.total_bytes - 1)
     ]  # fmt: skip
     assert at == [
-        (229_376, "fits", False), (229_376, "fits", True), (114_688, "tight", True),
+        (229_376, "fits", False), (229_376, "fits", True), (114_688, "fits", True),
         (114_688, "too large", False),
     ]  # fmt: skip
 
