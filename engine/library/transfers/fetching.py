@@ -3,7 +3,7 @@
 import time
 
 from engine import hub_failures as failures
-from engine.errors import Cancelled, Interrupted
+from engine.errors import Cancelled, EngineError, Interrupted
 from engine.library.transfers.answers import Changed, TryAgain, Wanted
 from engine.library.transfers.board import Board
 from engine.library.transfers.connection import HubConnection
@@ -32,6 +32,9 @@ class Fetcher:
                 self._fetch(part, writer)
             except Superseded:
                 continue
+            except (EngineError, OSError) as error:
+                self._board.end(error)  # before the part is free: nobody shall ask for it again
+                raise
             finally:
                 self._board.give_back(part)
 
