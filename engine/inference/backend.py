@@ -227,7 +227,8 @@ class MlxModel:
             later = self._render(longer, add_generation_prompt=True)
         return _common_prefix(prompt, later)
 
-    def peak_memory_bytes(self) -> int:
+    @staticmethod
+    def peak_memory_bytes() -> int:  # who keeps this method must not keep the model
         """The most that MLX has held in arrays since it started."""
         return int(mx.get_peak_memory())
 

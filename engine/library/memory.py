@@ -15,6 +15,7 @@ from engine.library.float32 import float32_weights
 from engine.library.kv_cache import kv_cache_size
 from engine.library.layer_sizes import HEADS, HIDDEN, head_size
 from engine.records import KVCacheSize, MemoryEstimate
+from engine.settings import PREFILL_STEP_TOKENS as PREFILL_STEP_TOKENS_BY_BACKEND
 
 USUAL_CONTEXT_TOKENS = 8_192
 PREFILL_STEP_TOKENS = 1_024
@@ -74,6 +75,7 @@ def working_bytes(
     context: int = USUAL_CONTEXT_TOKENS,
     cache: KVCacheSize | None = None,
     value_bytes: int | None = None,
+    on_cpu: bool = False,
 ) -> int | None:
     """Memory of one prefill step, the last one before ``context``; None without a hidden size.
 
@@ -81,16 +83,17 @@ def working_bytes(
     windows hold too much until the step is over. Only the last position's logits are computed
     (``generate_step`` evaluates the caches alone), so the vocabulary counts once, in float32, for
     logits, probabilities and their sorted copies. ``cache`` is the unpacked KV cache's size, for
-    who has worked it out already; ``value_bytes`` as in ``kv_cache_size``.
+    who has worked it out already; ``value_bytes`` as in ``kv_cache_size``. On a CPU steps are
+    shorter, and no attention is fused.
     """
     text = text_config(config)
     hidden = number(text, *HIDDEN)
     if not hidden:
         return None
     size = element_bytes(config) if value_bytes is None else value_bytes
-    step = min(step_tokens, context)
+    step = min(step_tokens, context, PREFILL_STEP_TOKENS_BY_BACKEND["cpu"] if on_cpu else context)
     activations = _LAYERS_IN_FLIGHT * step * _layer_width(text, hidden) * size
-    scores = _attention_values(text, step, context) * size
+    scores = _attention_values(text, step, context, on_cpu) * size
     logits = 4 * 4 * number(text, "vocab_size", default=number(config, "vocab_size"))
     cache = cache or kv_cache_size(config, value_bytes=value_bytes)
     overhang = sum(
@@ -121,7 +124,7 @@ def _has_experts(text: Config) -> bool:
     return bool(number(text, "num_experts", "num_local_experts", "n_routed_experts"))
 
 
-def _attention_values(text: Config, step: int, context: int) -> int:
+def _attention_values(text: Config, step: int, context: int, on_cpu: bool) -> int:
     """Values written out by attention that is not fused: heads x step x context, twice.
 
     Multi-head latent attention always adds its rotary scores as a mask, and expands the compressed
@@ -133,7 +136,7 @@ def _attention_values(text: Config, step: int, context: int) -> int:
         expanded = number(text, "qk_nope_head_dim") + number(text, "v_head_dim")
         return scores + heads * context * expanded
     is_fused = head_size(text) in _FUSED_HEAD_SIZES and not text.get("attn_logit_softcapping")
-    return 0 if is_fused else scores
+    return 0 if is_fused and not on_cpu else scores
 
 
 def estimate_memory(
@@ -150,11 +153,11 @@ def estimate_memory(
 
     ``on_cpu`` counts what Pomona makes float32 there, where that is within the budget.
     """
-    narrow = _estimate(config, weights_bytes, context, kv_bits, step_tokens, None)
+    narrow = _estimate(config, weights_bytes, context, kv_bits, step_tokens, None, on_cpu)
     if not on_cpu:
         return replace(narrow, budget_bytes=budget_bytes)
     wide_bytes, unpacked_bytes = float32_weights(config, weights_bytes)
-    wide = _estimate(config, wide_bytes, context, kv_bits, step_tokens, _FLOAT32_BYTES)
+    wide = _estimate(config, wide_bytes, context, kv_bits, step_tokens, _FLOAT32_BYTES, on_cpu)
     if wide_bytes != weights_bytes:
         more_bytes = wide_bytes - weights_bytes + unpacked_bytes
         wide = replace(wide, narrow=replace(narrow, unpacked_bytes=more_bytes))
@@ -168,6 +171,7 @@ def _estimate(
     kv_bits: int,
     step_tokens: int,
     value_bytes: int | None,
+    on_cpu: bool,
 ) -> MemoryEstimate:
     longest = context_tokens(config)
     tokens = min(context, longest) if longest else context
@@ -178,7 +182,12 @@ def _estimate(
         kv_cache=cache,
         context_tokens=tokens,
         working_bytes=working_bytes(
-            config, step_tokens=step_tokens, context=tokens, cache=unpacked, value_bytes=value_bytes
-        ),
+            config,
+            step_tokens=step_tokens,
+            context=tokens,
+            cache=unpacked,
+            value_bytes=value_bytes,
+            on_cpu=on_cpu,
+        ),  # fmt: skip
         budget_bytes=None,
     )

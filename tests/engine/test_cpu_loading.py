@@ -1,7 +1,5 @@
 """On a CPU a model is loaded in the fastest form that there is memory for, and estimated so."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from engine import Engine
@@ -9,6 +7,7 @@ from engine.errors import InsufficientMemory
 from engine.library.memory import estimate_memory
 from engine.records import MemoryEstimate
 from tests.engine.answers import ask
+from tests.engine.conftest import SetBudget
 from tests.engine.inference_thread import loaded_model, on_thread
 from tests.engine.packed import write_packed_model
 
@@ -17,27 +16,11 @@ SHAPE = {"layers": 4, "hidden": 256, "heads": 8, "kv_heads": 4}
 LEAST_TOKENS, USUAL_TOKENS = 1024, 4096
 HEADER_BYTES = 20_000
 
-SetBudget = Callable[[int], None]
 
-
-@pytest.fixture
-def set_budget(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetBudget]:
-    """Says how much models may take, beside what is in memory already; nothing is loaded."""
+@pytest.fixture(autouse=True)
+def packed(engine: Engine) -> None:
+    """The model is there."""
     write_packed_model(engine, PACKED, **SHAPE)
-    _unload_all(engine)
-    held_bytes = on_thread(engine, engine.inference._thread._backend.active_memory_bytes)
-
-    def set_bytes(budget_bytes: int) -> None:
-        total = held_bytes + budget_bytes
-        monkeypatch.setattr(engine.inference._thread, "_compute_budget_bytes", lambda _: total)
-
-    yield set_bytes
-    _unload_all(engine)
-
-
-def _unload_all(engine: Engine) -> None:
-    for model in engine.inference.loaded():
-        engine.inference.unload(model.repo_id)
 
 
 def _estimate(engine: Engine) -> MemoryEstimate:
@@ -112,8 +95,8 @@ def test_an_idle_model_is_packed_again_before_any_model_leaves(
     other = engine.library.check("tiny/other").estimate
     estimate = _estimate(engine)
     assert estimate.kv_cache
-    kept_bytes = estimate.weights_bytes + estimate.kv_cache.bytes_at(512)
-    set_budget(kept_bytes + _needed_bytes(other, LEAST_TOKENS))
+    least_bytes = other.kv_cache.bytes_at(512) if other.kv_cache else 0  # its whole context
+    set_budget(_needed_bytes(estimate, 512) + other.weights_bytes + least_bytes)
     engine.inference.load("tiny/other").result(60)
     both = {model.repo_id: model.memory_bytes for model in engine.inference.loaded()}
     assert both[PACKED] < unpacked_bytes // 4 and "tiny/other" in both
