@@ -3,6 +3,8 @@
 import threading
 import time
 
+from engine.answers import Answers
+from engine.chats import Chats
 from engine.discover import Discover
 from engine.downloads import Downloads
 from engine.hub import HubClient
@@ -39,6 +41,8 @@ class Engine:
             settings.limits, self.library.check, _budget_bytes, settings.cache_dir,
             lambda repo_id, stats: self.library.record_use(repo_id, time.time(), stats),
         )  # fmt: skip
+        self.chats = Chats(settings.data_dir / "chats.sqlite3")
+        self.answers = Answers(self.inference.chat)
         self.keep_idle_models(self.preferences.idle_unload_min)
 
     def keep_idle_models(self, minutes: int | None) -> None:
@@ -70,6 +74,8 @@ class Engine:
         """End everything within a few seconds."""
         self.downloads.close()
         self.inference.close()
+        self.answers.close()
+        self.chats.close()
         self.discover.close()
         self.library.close()
 

@@ -9,6 +9,8 @@
     │                   Busy · InvalidRequest
     ├ HubError          Offline · RepoNotFound · Gated · RateLimited(retry_after_s) · HubBroken
     ├ DownloadError     InsufficientDisk(needed_bytes, free_bytes) · IntegrityFailed · Interrupted
+    ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
+    ├ AttachmentError
     └ AccessError       NotOwner · QuotaExceeded
     Cancelled(Exception)    control flow, never shown
 
@@ -136,6 +138,30 @@ class IntegrityFailed(DownloadError):
 
 class Interrupted(DownloadError):
     """A transfer ended before its file was whole."""
+
+
+class ChatsError(EngineError):
+    """Something about the conversations that are kept."""
+
+
+class ChatNotFound(ChatsError):
+    """There is no such conversation or message."""
+
+
+class ChatChanged(ChatsError):
+    """Somebody else changed the conversation since its author saw it; nothing was written."""
+
+
+class ChatsUnavailable(ChatsError):
+    """The file of conversations is locked, damaged, or on a full disk."""
+
+
+class ImportFailed(ChatsError):
+    """What should be imported is not of a form that can be."""
+
+
+class AttachmentError(EngineError):
+    """A file whose text cannot be put into a prompt."""
 
 
 class AccessError(EngineError):

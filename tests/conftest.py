@@ -1,11 +1,14 @@
 """What all tests share: one running engine, since one thread owns MLX in a process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import Engine, Settings
+from engine.chats import Chats
 from engine.settings import Limits
 from tests.models import write_chunked_model, write_model, write_recurrent_model
 
@@ -43,3 +46,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     opened.inference.device_facts()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def opening() -> Iterator[Callable[..., Chats]]:
+    """Opens stores of conversations, and closes them all at the end."""
+    with ExitStack() as stack:
+
+        def open_at(path: Path | None, **more: Any) -> Chats:
+            chats = Chats(path, **more)
+            stack.callback(chats.close)
+            return chats
+
+        yield open_at
