@@ -200,6 +200,11 @@ class MlxModel:
         """Bytes taken for speed alone, which ``save_memory`` gives back."""
         return self._unpacked.extra_bytes
 
+    def unpack_steps(self, has_room: Callable[[int], bool]) -> Iterator[int]:
+        """Unpack what there is room for, layer by layer; bytes of each. On a CPU alone."""
+        is_cpu = mx.default_device().type == mx.DeviceType.cpu
+        return self._unpacked.unpack_steps(has_room) if is_cpu else iter(())
+
     def save_memory(self) -> None:
         """Give up the unpacked layers; answers are slower from now on."""
         self._unpacked.pack()

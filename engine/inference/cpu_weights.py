@@ -11,7 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 from mlx import nn
-from mlx.utils import tree_map, tree_unflatten
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
 from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 
 _PLAIN_KINDS: tuple[tuple[Any, Any], ...] = (
@@ -34,13 +34,18 @@ class UnpackedLayers:
         self._model = model
         self._packed: list[tuple[str, Any]] = []
         self.extra_bytes = 0
+        arrays = (array for _, array in tree_flatten(model.parameters()))
+        self._is_float32 = not any(_is_narrow(array) for array in arrays)
 
     def unpack_steps(self, has_room: Callable[[int], bool]) -> Iterator[int]:
         """Unpack layer by layer what there is room for; yields the bytes of each.
 
         ``has_room`` is asked anew before each layer, since others take memory in between. Layers
-        come in the order of the model, so the first ones win when not all fit.
+        come in the order of the model, so the first ones win when not all fit. A model that was
+        left in 16 bits stays as it is: its cache would grow with the type of the products.
         """
+        if not self._is_float32:
+            return
         done = {name for name, _ in self._packed}
         for name, packed in list(self._model.named_modules()):
             kind = next((plain for kind, plain in _PLAIN_KINDS if type(packed) is kind), None)
@@ -64,8 +69,12 @@ class UnpackedLayers:
         self.extra_bytes = 0
 
 
+def _is_narrow(array: Any) -> bool:
+    return bool(mx.issubdtype(array.dtype, mx.floating)) and array.itemsize < _FLOAT32_BYTES
+
+
 def _widened(array: Any) -> Any:
-    return array.astype(mx.float32) if mx.issubdtype(array.dtype, mx.floating) else array
+    return array.astype(mx.float32) if _is_narrow(array) else array
 
 
 def _unpacked_count(packed: Any) -> int:

@@ -5,7 +5,7 @@ would keep it in memory after it was freed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -21,13 +21,24 @@ _PROMPT_CACHE_SHARE = 8
 class Resident:
     """A model in memory, in one of its forms.
 
-    ``memory_bytes`` is measured, ``used_at`` is on the monotonic clock.
+    ``memory_bytes`` is measured, ``used_at`` is on the monotonic clock. ``unpacking`` is under way
+    when layers that were given up come back, one at each step.
     """
 
     lane: Any
     form: MemoryEstimate
     memory_bytes: int
     used_at: float = field(default_factory=time.monotonic)
+    unpacking: Iterator[int] | None = None
+
+    def unpack_some(self) -> bool:
+        """One layer; whether there may be more."""
+        size_bytes = next(self.unpacking, None) if self.unpacking else None
+        if size_bytes is None:
+            self.unpacking = None
+            return False
+        self.memory_bytes += size_bytes
+        return True
 
 
 class Residents:

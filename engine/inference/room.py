@@ -65,7 +65,7 @@ class Room:
     def has_room_for_speed(
         self, checked: CheckedModel, form: MemoryEstimate, size_bytes: int
     ) -> bool:
-        """Whether a model may take so much more, beside the room for a usual chat.
+        """Whether a model just loaded may take so much more, beside the room for a usual chat.
 
         Idle models give up what they took for speed alone.
         """
@@ -76,6 +76,15 @@ class Room:
             if not self._residents.is_busy(repo_id):
                 self._residents.save_memory(repo_id)
         return self._left_bytes(form) >= needed_bytes
+
+    def has_room_again(self, repo_id: str, size_bytes: int) -> bool:
+        """Whether a model that is asked again may take back what it gave up, from nobody else."""
+        resident = self._residents[repo_id]
+        turns, cache = resident.lane.turns, resident.form.kv_cache
+        longest = max([_USUAL_CONTEXT_TOKENS, *(turn.most_tokens for turn in turns)])
+        tokens = min(longest, resident.lane.model.context_tokens)
+        kv_bytes = cache.bytes_at(tokens) if cache else 0
+        return self._left_bytes() >= size_bytes + kv_bytes
 
     def affordable_context(
         self, checked: CheckedModel, form: MemoryEstimate, own_extra_bytes: int

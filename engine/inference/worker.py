@@ -126,6 +126,8 @@ class InferenceThread(threading.Thread):
         """One step for everybody whom this model answers."""
         resident = self._residents[repo_id]
         try:
+            if resident.unpack_some():
+                return
             before = len(resident.lane.turns)
             resident.lane.step()
             if len(resident.lane.turns) != before:
@@ -147,6 +149,7 @@ class InferenceThread(threading.Thread):
         if turn.model_id not in self._residents:
             return False
         lane = self._residents[turn.model_id].lane
+        is_first = not lane.turns
         if self._residents.names() == [turn.model_id] and not lane.turns and not self._loads:
             self._peaks.begin(turn, lane.kept_bytes + lane.model.extra_bytes)
         else:
@@ -154,10 +157,18 @@ class InferenceThread(threading.Thread):
         try:
             with self._backend.foreign_errors(self._lanes.step_failed):
                 lane.submit(turn)
+            if is_first:
+                self._unpack_again(turn.model_id)
         except EngineError as error:
             turn.fail(error)
         self._publish()
         return True
+
+    def _unpack_again(self, repo_id: str) -> None:
+        """Have a model that others made give up its unpacked layers take them back, if it can."""
+        self._residents[repo_id].unpacking = self._residents[repo_id].lane.model.unpack_steps(
+            lambda size_bytes: self._loads.room.has_room_again(repo_id, size_bytes)
+        )
 
     def begin_load(self, request: LoadRequest) -> None:
         """Command: load a model, now or when there is room."""

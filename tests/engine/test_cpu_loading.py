@@ -70,6 +70,7 @@ def test_a_model_that_fits_only_as_its_files_are_stays_so(
     assert narrow
     set_budget(_needed_bytes(narrow, LEAST_TOKENS) + HEADER_BYTES)
     assert abs(_loaded_bytes(engine) - narrow.weights_bytes) < HEADER_BYTES
+    set_budget(_needed_bytes(narrow, USUAL_TOKENS) + 10**6)  # no reason to mix the types either
     assert ask(engine, "hello", PACKED).stats.output_tokens == 24
 
 
@@ -116,7 +117,8 @@ def test_the_estimate_follows_the_budget() -> None:
     assert wide.kv_bytes_per_token == 2 * 114_688
     assert wide.narrow and wide.total_bytes and wide.narrow.total_bytes
     elsewhere = estimate_memory(config, weights_bytes, 10**10)
-    assert (wide.narrow.total_bytes, 0) == (elsewhere.total_bytes, elsewhere.unpacked_bytes)
+    assert wide.narrow.kv_bytes == elsewhere.kv_bytes
+    assert (elsewhere.weights_bytes, elsewhere.unpacked_bytes) == (weights_bytes, 0)
     at = [
         (wide.within(budget).kv_bytes_per_token, wide.within(budget).fit,
          wide.within(budget).is_slow)

@@ -97,6 +97,7 @@ def _with_layers(engine: Engine, check: Callable[[Any, Any, Any], Any]) -> Any:
     def run() -> Any:
         weights = importlib.import_module("engine.inference.cpu_weights")
         model = _quantised("llama", "affine")
+        weights.widen(model)
         return check(weights, model, weights.UnpackedLayers(model))
 
     return on_thread(engine, run)
@@ -118,7 +119,6 @@ def test_what_does_not_fit_stays_packed(engine: Engine) -> None:
 def test_packing_again_gives_the_memory_back_and_the_answers_stay(engine: Engine) -> None:
     def check(weights: Any, model: Any, layers: Any) -> None:
         mx, backend = importlib.import_module("mlx.core"), engine.inference._thread._backend
-        weights.widen(model)
         mx.eval(model.parameters())
         before, said = backend.active_memory_bytes(), _greedy(model)
         extra_bytes = sum(layers.unpack_steps(lambda _: True))

@@ -126,6 +126,11 @@ def test_a_long_conversation_gets_the_memory_that_was_taken_for_speed(
     set_budget(_budget_with(engine, kv_bytes + SLACK_BYTES, PACKED))
     assert ask(engine, "hello", PACKED, max_tokens=900).text.startswith(said)
     assert on_thread(engine, lambda: model.extra_bytes) == 0
+    set_budget(10**9)
+    before = engine.inference.loaded()[-1].memory_bytes
+    assert ask(engine, "hello", PACKED, max_tokens=40).text == said  # and it comes back later
+    extra_bytes = on_thread(engine, lambda: model.extra_bytes)
+    assert engine.inference.loaded()[-1].memory_bytes - before == extra_bytes > 0
 
 
 @pytest.mark.parametrize("model", [LLAMA, CHUNKED])
