@@ -27,11 +27,12 @@ class Engine:
         self.settings = settings
         self.preferences = Preferences(settings.data_dir / "preferences.json")
         self.library = Library(
-            settings, supported_architectures, self._known_budget_bytes, self._why_in_use
-        )
+            settings, supported_architectures, self._known_budget_bytes, self._why_in_use,
+            self._is_on_cpu,
+        )  # fmt: skip
         client = HubClient()
         self.discover = Discover(
-            settings, client, supported_architectures, self._known_budget_bytes
+            settings, client, supported_architectures, self._known_budget_bytes, self._is_on_cpu
         )
         self.downloads = Downloads(
             settings.models_dir, client, self.discover, self.library.cached_file
@@ -84,6 +85,11 @@ class Engine:
         if repo_id in loaded or repo_id in self.inference.loading():
             return f"{repo_id} is loaded."
         return f"{repo_id} is being downloaded." if self.downloads.is_busy(repo_id) else None
+
+    def _is_on_cpu(self) -> bool:
+        """Whether models are known to run on a CPU."""
+        facts = self.inference.known_device_facts()
+        return facts is not None and facts.backend == "cpu"
 
     def _known_budget_bytes(self) -> int | None:
         facts = self.inference.known_device_facts()

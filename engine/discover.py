@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from engine.hub import (
 )
 from engine.hub.readiness import chat_readiness
 from engine.library import estimate_memory
+from engine.library.float32 import float32_weights
 from engine.records import Fit, ModelSummary, RepoFile, SearchQuery
 from engine.settings import Settings
 
@@ -32,8 +33,8 @@ __all__ = ["Discover", "Inspection", "Listing", "Pick", "RankedModel"]
 CONTEXTS_TOKENS = (2_048, 8_192, 32_768, 131_072)
 MAX_CONFIG_BYTES = 2_000_000
 MAX_README_BYTES = 200_000
-_ROUGH_SHARE = 1.1
-_ROUGH_EXTRA_BYTES = 400_000_000
+_ROUGH_CACHE_SHARE = 0.1
+_ROUGH_WORKING_BYTES = 400_000_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Inspection:
     readme: str
     notice: str = ""
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether there is memory for it on this CPU, but not for its fastest form."""
+        return bool(self.memory) and _usual(self.memory).is_slow
+
+
+def _usual(memory: Sequence[MemoryEstimate]) -> MemoryEstimate:
+    """The estimate for a usual chat's context, among those in rising order."""
+    return memory[min(1, len(memory) - 1)]
+
 
 class Discover:
     """Searches and inspects models. Safe to call from any thread."""
@@ -61,10 +72,12 @@ class Discover:
         client: HubClient,
         architectures: Callable[[], Collection[str]],
         budget_bytes: Callable[[], int | None],
+        on_cpu: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
         self._architectures = architectures
         self._budget_bytes = budget_bytes
+        self._on_cpu = on_cpu
         self._bundled: Bundled = load_bundled()
         self._catalogue = Catalogue(
             client,
@@ -146,7 +159,7 @@ class Discover:
         memory = tuple(self._estimates(config, summary.weights_bytes))
         machine = self._machine()
         if memory:
-            usual = memory[min(1, len(memory) - 1)]
+            usual = _usual(memory)
             machine = replace(machine, memory_of=lambda _: (usual.total_bytes, usual.fit))
         return Inspection(
             ranked=rank_model(summary, machine, time.time()),
@@ -173,11 +186,11 @@ class Discover:
         budget = self._budget_bytes()
         config = self._bundled.configs.get(summary.repo_id)
         if config is not None:
-            estimate = estimate_memory(config, summary.weights_bytes, budget)
+            estimate = estimate_memory(config, summary.weights_bytes, budget, on_cpu=self._on_cpu())
             if estimate.total_bytes is not None:
                 return estimate.total_bytes, estimate.fit
-        rough = int(summary.weights_bytes * _ROUGH_SHARE) + _ROUGH_EXTRA_BYTES
-        return rough, MemoryEstimate(rough, KVCacheSize(0, 0), 0, 0, budget).fit
+        rough = _rough_memory(summary.weights_bytes, summary, self._on_cpu()).within(budget)
+        return rough.total_bytes, rough.fit
 
     def _estimates(
         self, config: Mapping[str, Any], weights_bytes: int | None
@@ -187,7 +200,9 @@ class Discover:
         budget = self._budget_bytes()
         found: dict[int, MemoryEstimate] = {}
         for context in CONTEXTS_TOKENS:
-            estimate = estimate_memory(config, weights_bytes, budget, context)
+            estimate = estimate_memory(
+                config, weights_bytes, budget, context, on_cpu=self._on_cpu()
+            )
             if estimate.total_bytes is not None:
                 found.setdefault(estimate.context_tokens, estimate)
         return list(found.values())
@@ -230,3 +245,19 @@ def _weights_bytes(files: tuple[RepoFile, ...]) -> int:
         for file in files
         if file.path.startswith("model") and file.path.endswith(".safetensors")
     )
+
+
+def _rough_memory(weights_bytes: int, summary: ModelSummary, on_cpu: bool) -> MemoryEstimate:
+    """What a model takes as far as its bytes and bits say; see Discover._memory_of."""
+    cache_bytes = int(weights_bytes * _ROUGH_CACHE_SHARE)
+    narrow = MemoryEstimate(
+        weights_bytes, KVCacheSize(cache_bytes, 0), 0, _ROUGH_WORKING_BYTES, None
+    )
+    if not on_cpu:
+        return narrow
+    how = {"bits": round(summary.bits or 0), "mode": summary.quantization}
+    if how["mode"] not in ("mxfp4", "mxfp8", "nvfp4"):
+        del how["mode"]
+    wide_bytes, unpacked_bytes = float32_weights({"quantization": how}, weights_bytes)
+    cache = KVCacheSize(2 * cache_bytes, 0)
+    return MemoryEstimate(wide_bytes, cache, 0, _ROUGH_WORKING_BYTES, None, unpacked_bytes, narrow)

@@ -1,7 +1,7 @@
 """The records of a memory estimate: how large a sequence grows, what a model takes, if it fits."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Fit = Literal["fits", "tight", "too large", "unknown"]
@@ -35,6 +35,9 @@ class MemoryEstimate:
 
     ``kv_cache`` and ``working_bytes`` None mean that the config does not say, and then nobody knows
     the total. ``budget_bytes`` None means that the machine's memory is not known.
+
+    On a CPU this is the model in float32. ``unpacked_bytes`` is what it takes more when its packed
+    layers are unpacked for speed, and ``narrow`` the same model left as its files are.
     """
 
     weights_bytes: int
@@ -42,6 +45,23 @@ class MemoryEstimate:
     context_tokens: int
     working_bytes: int | None
     budget_bytes: int | None
+    unpacked_bytes: int = 0
+    narrow: "MemoryEstimate | None" = None
+
+    def within(self, budget_bytes: int | None) -> "MemoryEstimate":
+        """The estimate on a machine with this budget: left as in the files where only that fits."""
+        here = replace(self, budget_bytes=budget_bytes)
+        if self.narrow is None or here.fit != "too large":
+            return here
+        return replace(self.narrow, budget_bytes=budget_bytes)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it fits on this CPU, but not in the form that answers fastest."""
+        if self.budget_bytes is None or self.fit == "too large":
+            return False
+        most_bytes = (self.total_bytes or self.base_bytes) + self.unpacked_bytes
+        return most_bytes > self.budget_bytes
 
     @property
     def base_bytes(self) -> int:

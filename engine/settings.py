@@ -9,6 +9,8 @@ from pathlib import Path
 import platformdirs
 
 APP_NAME = "Pomona"
+# How much of a prompt is read at once, and so how long others may wait for their next token.
+PREFILL_STEP_TOKENS = {"cpu": 128, "metal": 1024, "cuda": 1024}
 GUIDE_ID = "pomona/guide"
 GUIDE_DIR = Path(__file__).resolve().parent.parent / "assets" / "guide" / "model"
 
@@ -24,6 +26,7 @@ class Limits:
     message_chars: int = 400_000
     messages: int = 2_000
     template_probe_s: float = 6.0
+    load_patience_s: float = 20.0
     scan_models: int = 5_000
 
 

@@ -137,7 +137,8 @@ def format_memory_of(model: LocalModel) -> str:
         context = f"{model.memory.context_tokens:,} tokens"
         fit = {"tight": ", tight", "too large": ", too large for this computer"}
         about = f"about {format_bytes(model.memory.total_bytes)} at {context}"
-        parts.append(about + fit.get(model.memory.fit, ""))
+        slow = ", packed: slower answers" if model.memory.is_slow else ""
+        parts.append(about + fit.get(model.memory.fit, "") + slow)
     if model.measured_memory_bytes is not None:
         at = (
             f" at {model.measured_context_tokens:,} tokens" if model.measured_context_tokens else ""

@@ -87,6 +87,8 @@ def format_head(inspection: Inspection, local: LocalModel | None = None) -> str:
     ranked = inspection.ranked
     verdict = badge("installed", "ok") + " " if local is not None else ""
     verdict += badge(ranked.fit, _FIT_CLASS[ranked.fit]) + " "
+    if inspection.is_slow:
+        verdict += badge("fits packed only: slower answers", "mid") + " "
     verdict += badge("will chat", "ok") if ranked.readiness.ok else badge("will not chat", "no")
     reasons = "".join(f"<li>{html.escape(text)}</li>" for text in ranked.readiness.blockers)
     return (

@@ -37,6 +37,8 @@ from mlx_lm.models.cache import (  # noqa: E402
 )
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
+from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
+
 _, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, _OPEN_FILES_MAX), _OPEN_FILES_MAX))
 
@@ -128,14 +130,20 @@ def is_whole_cache(cache: Sequence[Any], held_tokens: int) -> bool:
     return True
 
 
-def load_steps(path: Path, context_tokens: int) -> Iterator["tuple[int, int] | MlxModel"]:
+def load_steps(
+    path: Path, is_widened: bool, has_room: Callable[[int], bool]
+) -> Iterator["tuple[int, int] | MlxModel"]:
     """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
 
-    Weights are evaluated in portions, so that others' answers go on between two of them. Code in
-    the model's folder is never run. Raises LoadFailed.
+    Weights are evaluated in portions, so that others' answers go on between two of them. On a CPU
+    they are made float32 if ``is_widened``, and then unpacked as far as there ``has_room`` for it.
+    Code in the model's folder is never run. Raises LoadFailed.
     """
+    is_cpu = mx.default_device().type == mx.DeviceType.cpu
     with foreign_errors(_load_failed):
         model, config = load_model(path, lazy=True, trust_remote_code=False)
+        if is_cpu and is_widened:
+            widen(model)
         tokenizer = load_tokenizer(
             path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id")
         )
@@ -155,8 +163,13 @@ def load_steps(path: Path, context_tokens: int) -> Iterator["tuple[int, int] | M
         # Layers draw random weights before the real ones replace them. Nobody evaluates those, so
         # the generator's state would hang on to a chain that grows with every load.
         mx.eval(portion, mx.random.state)
-        loaded = MlxModel(model, tokenizer, context_tokens)
+        unpacked = UnpackedLayers(model)
     yield total_bytes, total_bytes
+    with foreign_errors(_load_failed):
+        for size_bytes in unpacked.unpack_steps(has_room) if is_cpu else ():
+            total_bytes += size_bytes
+            yield total_bytes, total_bytes
+        loaded = MlxModel(model, tokenizer, unpacked)
     yield loaded
 
 
@@ -170,16 +183,31 @@ def _load_failed(reason: str) -> EngineError:
 class MlxModel:
     """A loaded model with its tokenizer, in the few words that the lanes speak."""
 
-    def __init__(self, model: Any, tokenizer: Any, context_tokens: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, unpacked: UnpackedLayers) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.context_tokens = context_tokens
+        self.context_tokens = 0
+        self._unpacked = unpacked
         cache = make_prompt_cache(model)
         self.is_batchable = all(hasattr(layer, "merge") for layer in cache)
         self.is_trimmable = bool(can_trim_prompt_cache(cache))
         self.has_chat_template = bool(tokenizer.has_chat_template)
         self.stop_sequences = make_stop_sequences(tokenizer)
         self._text_states = make_text_state_machine(tokenizer)
+
+    @property
+    def extra_bytes(self) -> int:
+        """Bytes taken for speed alone, which ``save_memory`` gives back."""
+        return self._unpacked.extra_bytes
+
+    def unpack_steps(self, has_room: Callable[[int], bool]) -> Iterator[int]:
+        """Unpack what there is room for, layer by layer; bytes of each. On a CPU alone."""
+        is_cpu = mx.default_device().type == mx.DeviceType.cpu
+        return self._unpacked.unpack_steps(has_room) if is_cpu else iter(())
+
+    def save_memory(self) -> None:
+        """Give up the unpacked layers; answers are slower from now on."""
+        self._unpacked.pack()
 
     def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of the conversation under the model's chat template, ready for its answer.
@@ -208,7 +236,8 @@ class MlxModel:
             later = self._render(longer, add_generation_prompt=True)
         return _common_prefix(prompt, later)
 
-    def peak_memory_bytes(self) -> int:
+    @staticmethod
+    def peak_memory_bytes() -> int:  # who keeps this method must not keep the model
         """The most that MLX has held in arrays since it started."""
         return int(mx.get_peak_memory())
 

@@ -24,6 +24,11 @@ class Mailbox:
         self._error: EngineError | None = None
         self._is_closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the end has been put."""
+        return self._is_closed
+
     def put(self, event: ChatEvent) -> None:
         """Add an event, joined with the last one where that says the same."""
         with self._condition:

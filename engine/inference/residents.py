@@ -1,30 +1,44 @@
-"""The models in memory: which are there, which must go for another, and what each may keep.
+"""The models in memory: which are there, what each may keep, and how each gives way.
 
 Used on the inference thread alone. Methods leave no reference to a model in their caller, which
 would keep it in memory after it was freed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from engine.errors import EngineError, InsufficientMemory, InUse
-from engine.records import CheckedModel, LoadedModel, MemoryUse
+from engine.errors import EngineError, InUse
+from engine.records import LoadedModel, MemoryEstimate, MemoryUse
 from engine.settings import Limits
 
-_MINIMUM_CONTEXT_TOKENS = 1024
-_UNKNOWN_CONTEXT_TOKENS = 4096
+_PROMPT_CACHE_SHARE = 8
 
 
 @dataclass
 class Resident:
-    """A model in memory. ``memory_bytes`` is measured, ``used_at`` is on the monotonic clock."""
+    """A model in memory, in one of its forms.
+
+    ``memory_bytes`` is measured, ``used_at`` is on the monotonic clock. ``unpacking`` is under way
+    when layers that were given up come back, one at each step.
+    """
 
     lane: Any
+    form: MemoryEstimate
     memory_bytes: int
     used_at: float = field(default_factory=time.monotonic)
+    unpacking: Iterator[int] | None = None
+
+    def unpack_some(self) -> bool:
+        """One layer; whether there may be more."""
+        size_bytes = next(self.unpacking, None) if self.unpacking else None
+        if size_bytes is None:
+            self.unpacking = None
+            return False
+        self.memory_bytes += size_bytes
+        return True
 
 
 class Residents:
@@ -59,9 +73,13 @@ class Residents:
         """Whether nobody is answered."""
         return not any(resident.lane.turns for resident in self._by_id.values())
 
-    def add(self, repo_id: str, lane: Any, memory_bytes: int) -> None:
+    def is_anyone_served(self) -> bool:
+        """Whether somebody is being answered, who will give memory back at the end."""
+        return any(resident.lane.is_serving for resident in self._by_id.values())
+
+    def add(self, repo_id: str, lane: Any, form: MemoryEstimate, memory_bytes: int) -> None:
         """Keep a model that was loaded."""
-        self._by_id[repo_id] = Resident(lane, memory_bytes)
+        self._by_id[repo_id] = Resident(lane, form, memory_bytes)
         self._share_cache()
 
     def mark_used(self, repo_id: str) -> None:
@@ -96,81 +114,65 @@ class Residents:
         ends = [resident.used_at + idle_s for resident in self._by_id.values()]
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
-    def make_room(self, checked: CheckedModel, coming_bytes: int) -> EngineError | None:
-        """Unload idle models, least recently used first, until this one fits.
-
-        ``coming_bytes`` are what loads under way will take.
-        """
-        estimate = checked.estimate
-        needed_bytes = estimate.base_bytes
-        if estimate.kv_cache:
-            longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-            least_tokens = min(_MINIMUM_CONTEXT_TOKENS, longest)
-            needed_bytes += estimate.kv_cache.bytes_at(least_tokens)
-        budget_bytes = self._budget_bytes()
-        if needed_bytes <= budget_bytes:
-            if self._free_bytes(coming_bytes) < needed_bytes:
-                self._drop_prompt_caches()
-            for repo_id in self.names():
-                if self._free_bytes(coming_bytes) >= needed_bytes:
-                    break
-                if not self.is_busy(repo_id):
-                    self.free(repo_id)
-            if self._free_bytes(coming_bytes) >= needed_bytes:
-                return None
-        return InsufficientMemory(
-            f"This model needs {needed_bytes / 1e9:.1f} GB of memory; models may use"
-            f" {budget_bytes / 1e9:.1f} GB here, of which"
-            f" {self._free_bytes(coming_bytes) / 1e9:.1f} GB are free.",
-            "Choose a smaller model or a stronger quantisation.",
-            needed_bytes=needed_bytes,
-            budget_bytes=budget_bytes,
-        )
-
-    def affordable_context(self, checked: CheckedModel, coming_bytes: int) -> int:
-        """The model's context, or as much of it as the memory holds."""
-        longest = checked.context_tokens or _UNKNOWN_CONTEXT_TOKENS
-        estimate = checked.estimate
-        if estimate.kv_cache is None:
-            return longest
-        affordable = estimate.kv_cache.tokens_within(
-            self._free_bytes(coming_bytes) - estimate.base_bytes, longest
-        )
-        return min(longest, max(_MINIMUM_CONTEXT_TOKENS, affordable))
-
     def snapshot(self) -> tuple[LoadedModel, ...]:
         """Records for others."""
-        return tuple(
-            LoadedModel(
-                repo_id=repo_id,
-                memory_bytes=resident.memory_bytes,
-                context_tokens=resident.lane.model.context_tokens,
-                is_batched=resident.lane.model.is_batchable,
-                active_requests=len(resident.lane.turns),
-                has_chat_template=resident.lane.model.has_chat_template,
-            )
-            for repo_id, resident in self._by_id.items()
+        return tuple(self.record(repo_id) for repo_id in self._by_id)
+
+    def record(self, repo_id: str) -> LoadedModel:
+        """One model's record."""
+        resident = self._by_id[repo_id]
+        return LoadedModel(
+            repo_id=repo_id,
+            memory_bytes=resident.memory_bytes,
+            context_tokens=resident.lane.model.context_tokens,
+            is_batched=resident.lane.model.is_batchable,
+            active_requests=len(resident.lane.turns),
+            has_chat_template=resident.lane.model.has_chat_template,
         )
 
     def memory_use(self) -> MemoryUse:
         """What MLX holds now, by model, the rest being caches."""
         models = {repo_id: resident.memory_bytes for repo_id, resident in self._by_id.items()}
-        cache_bytes = max(0, self._backend.active_memory_bytes() - sum(models.values()))
+        cache_bytes = max(0, self.active_bytes() - sum(models.values()))
         return MemoryUse(models, cache_bytes, self._budget_bytes())
 
-    def _drop_prompt_caches(self) -> None:
-        """Kept prefixes are a convenience; a model somebody asked for comes first."""
-        for resident in self._by_id.values():
-            resident.lane.limit_cache(0)
-        self._backend.release_memory()
-        self._share_cache()
+    def active_bytes(self) -> int:
+        """What MLX holds now."""
+        return int(self._backend.active_memory_bytes())
 
-    def _free_bytes(self, coming_bytes: int) -> int:
-        """Budget less what is loaded and what the loads under way will take."""
-        active_bytes = int(self._backend.active_memory_bytes())
-        return max(0, self._budget_bytes() - active_bytes - coming_bytes)
+    def promised_bytes(self) -> int:
+        """What answers may still take beside what they hold."""
+        lanes = [resident.lane for resident in self._by_id.values()]
+        return sum(max(0, lane.promised_bytes() - lane.held_bytes) for lane in lanes)
+
+    def save_memory(self, repo_id: str) -> None:
+        """Give up what a model took for speed alone."""
+        resident = self._by_id[repo_id]
+        if resident.lane.model.extra_bytes:
+            resident.memory_bytes -= resident.lane.model.extra_bytes
+            resident.lane.model.save_memory()
+            del resident
+            self._backend.release_memory()
+
+    def set_aside(self, repo_id: str) -> None:
+        """Take a model that answers out of memory; its visitors wait for its return."""
+        resident = self._by_id[repo_id]
+        turns = resident.lane.suspend()
+        del resident
+        self.free(repo_id)
+        for turn in turns:
+            turn.on_displaced(turn)
+
+    def drop_kept_prompts(self) -> None:
+        """Kept prefixes are a convenience; whoever waits for memory comes first."""
+        if any(resident.lane.kept_bytes for resident in self._by_id.values()):
+            for resident in self._by_id.values():
+                resident.lane.limit_cache(0)
+            self._backend.release_memory()
+            self._share_cache()
 
     def _share_cache(self) -> None:
         """Split the prompt cache's bytes evenly among the loaded models."""
+        limit = min(self._limits.prompt_cache_bytes, self._budget_bytes() // _PROMPT_CACHE_SHARE)
         for resident in self._by_id.values():
-            resident.lane.limit_cache(self._limits.prompt_cache_bytes // len(self._by_id))
+            resident.lane.limit_cache(limit // len(self._by_id))

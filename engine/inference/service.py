@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import Busy, EngineError, InUse, LoadFailed
+from engine.inference.loads import LoadRequest
 from engine.inference.mailbox import ChatTicket, Mailbox
 from engine.inference.requests import check_messages, check_params
 from engine.inference.template_probe import probe_template
 from engine.inference.turn import Turn
-from engine.inference.worker import InferenceThread, LoadRequest
+from engine.inference.worker import InferenceThread
 from engine.records import (
     CheckedModel,
     DeviceFacts,
@@ -43,6 +44,11 @@ class _LoadJob:
     future: "Future[LoadedModel]" = field(default_factory=Future)
     listeners: list[Mailbox] = field(default_factory=list)
     request: LoadRequest | None = None
+    is_kept: bool = False
+
+    def is_wanted(self) -> bool:
+        """Whether somebody wants the model itself, or still waits for its answer."""
+        return self.is_kept or not all(mailbox.is_closed for mailbox in self.listeners)
 
 
 class InferenceService:
@@ -136,6 +142,7 @@ class InferenceService:
                 job.future.set_running_or_notify_cancel()  # shared: nobody may cancel it
             if listener is not None:
                 job.listeners.append(listener)
+            job.is_kept = job.is_kept or listener is None
         if is_new:
             job.future.add_done_callback(lambda _: self._forget_job(repo_id))
             preparing = self._pool.submit(self._prepare, repo_id, job)
@@ -171,6 +178,7 @@ class InferenceService:
             self._open_requests += 1
         turn = Turn(model_id, messages, replace(params, system_prompt=""), self._on_request_closed)
         turn.on_answered = self._note_answer
+        turn.on_displaced = lambda turn: self._load_and_submit(turn, LOAD_ATTEMPTS)
         self._load_and_submit(turn, LOAD_ATTEMPTS)
         return turn.ticket
 
@@ -193,7 +201,7 @@ class InferenceService:
             probe_template(checked.template, self._limits.template_probe_s)
             self._probed_templates.add(checked.template)
         self.device_facts()
-        request = LoadRequest(checked, job.future, job.listeners)
+        request = LoadRequest(checked, job.future, job.listeners, job.is_wanted)
         job.request = request
         self._thread.post(lambda: self._thread.begin_load(request))
 

@@ -1,10 +1,11 @@
 """One request on its way through a lane: its prompt, its answer so far, its times."""
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from engine.errors import ContextOverflow, EngineError
+from engine.errors import ContextOverflow, EngineError, InUse
 from engine.inference.mailbox import ChatTicket, Mailbox
 from engine.records import (
     Finished,
@@ -17,6 +18,9 @@ from engine.records import (
     SamplingParams,
     TextDelta,
 )
+
+_ARRIVALS = itertools.count(1)
+_DISPLACED = InUse("The model had to make room for another.", "Send the message again.")
 
 if TYPE_CHECKING:
     from engine.inference.backend import MlxModel
@@ -43,6 +47,8 @@ class Turn:
         self.max_tokens = 0
         self.own_peak_bytes: Callable[[], int] = lambda: 0
         self.on_answered: Callable[[str, GenerationStats], None] = lambda *_: None
+        self.on_displaced: Callable[[Turn], None] = lambda turn: turn.fail(_DISPLACED)
+        self.arrival = next(_ARRIVALS)
         self._reused_tokens = 0
         self._submitted_at = time.perf_counter()
         self._prefill_at = 0.0
@@ -54,8 +60,24 @@ class Turn:
         """Whether the sender wants it to end."""
         return self.ticket.is_cancelled
 
+    @property
+    def read_tokens(self) -> int:
+        """Tokens that must be read before the next one can be said."""
+        return len(self.prompt) + len(self.output)
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        return len(self.prompt) + self.max_tokens
+
+    def shorten(self, most_tokens: int) -> None:
+        """Bound prompt and answer together."""
+        self.max_tokens = most_tokens - len(self.prompt)
+
     def prepare(self, model: "MlxModel") -> None:
-        """Render the prompt. Raises TemplateFailed and ContextOverflow."""
+        """Render the prompt, once. Raises TemplateFailed and ContextOverflow."""
+        if self.prompt:  # its model had to leave in the middle of the answer, and is back
+            return
         self.prompt = model.render_prompt(self.messages)
         limit = model.context_tokens
         if len(self.prompt) >= limit:

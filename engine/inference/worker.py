@@ -9,39 +9,21 @@ import importlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from engine.errors import EngineError, InUse, LoadFailed
 from engine.inference.blas import open_fast_blas
-from engine.inference.mailbox import Mailbox
+from engine.inference.loads import LoadRequest, Loads, unexpected
 from engine.inference.peak import PeakMeter
 from engine.inference.residents import Residents
-from engine.records import CheckedModel, DeviceFacts, LoadedModel, Loading, MemoryUse
-from engine.settings import Limits
+from engine.records import DeviceFacts, KVCacheSize, LoadedModel, MemoryUse
+from engine.settings import PREFILL_STEP_TOKENS, Limits
 
 logger = logging.getLogger(__name__)
-
-PREFILL_STEP_TOKENS = {"cpu": 128, "metal": 1024, "cuda": 1024}
-
-
-@dataclass
-class LoadRequest:
-    """A checked model that the thread shall load. ``listeners`` hear of its progress."""
-
-    checked: CheckedModel
-    future: "Future[LoadedModel]"
-    listeners: list[Mailbox]
-    progress: Loading = Loading(0, 0)
-
-    @property
-    def repo_id(self) -> str:
-        """The model's name."""
-        return self.checked.repo_id
 
 
 class InferenceThread(threading.Thread):
@@ -60,7 +42,9 @@ class InferenceThread(threading.Thread):
         self._cache_dir = cache_dir
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._residents = Residents(limits, self._budget_bytes)
-        self._loads: list[tuple[LoadRequest, Iterator[Any]]] = []
+        self._loads = Loads(
+            self._residents, self._budget_bytes, limits.load_patience_s, self._add, self._publish
+        )
         self._is_closing = False
         self._backend: ModuleType
         self._lanes: ModuleType
@@ -77,6 +61,7 @@ class InferenceThread(threading.Thread):
             self._backend = importlib.import_module("engine.inference.backend")
             self._lanes = importlib.import_module("engine.inference.lanes")
             self._residents.start(self._backend)
+            self._loads.start(self._backend)
             self._peaks = PeakMeter(self._backend)
             self.facts.set_result(self._backend.device_facts(has_fast_blas))
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
@@ -131,12 +116,8 @@ class InferenceThread(threading.Thread):
 
     def _step(self) -> None:
         """Give every load and every busy lane one step. Nothing may end this thread."""
-        for load in list(self._loads):
-            try:
-                self._load_some(*load)
-            except Exception as error:
-                logger.exception("loading %s failed", load[0].repo_id)
-                self._end_load(load[0], _unexpected(error))
+        self._loads.room.begin_round()
+        self._loads.step()
         for repo_id in self._residents.names():
             if self._residents.is_busy(repo_id):
                 self._serve(repo_id)
@@ -145,6 +126,8 @@ class InferenceThread(threading.Thread):
         """One step for everybody whom this model answers."""
         resident = self._residents[repo_id]
         try:
+            if resident.unpack_some():
+                return
             before = len(resident.lane.turns)
             resident.lane.step()
             if len(resident.lane.turns) != before:
@@ -154,8 +137,8 @@ class InferenceThread(threading.Thread):
                 self._publish()
         except Exception as error:
             logger.exception("the lane of %s failed", repo_id)
-            resident.lane.close(_unexpected(error))
-            resident.lane = self._new_lane(resident.lane.model)
+            resident.lane.close(unexpected(error))
+            resident.lane = self._new_lane(repo_id, resident.lane.model, resident.lane.kv_cache)
             self._publish()
 
     def submit(self, turn: Any) -> bool:
@@ -166,42 +149,34 @@ class InferenceThread(threading.Thread):
         if turn.model_id not in self._residents:
             return False
         lane = self._residents[turn.model_id].lane
+        is_first = not lane.turns
         if self._residents.names() == [turn.model_id] and not lane.turns and not self._loads:
-            self._peaks.begin(turn, lane.kept_bytes)
+            self._peaks.begin(turn, lane.kept_bytes + lane.model.extra_bytes)
         else:
             self._peaks.spoil()
         try:
             with self._backend.foreign_errors(self._lanes.step_failed):
                 lane.submit(turn)
+            if is_first:
+                self._unpack_again(turn.model_id)
         except EngineError as error:
             turn.fail(error)
         self._publish()
         return True
 
-    def begin_load(self, request: LoadRequest) -> None:
-        """Command: make room, and start to load."""
-        if self._is_closing:
-            self._end_load(request, _closed())
-            return
-        if request.repo_id in self._residents:
-            self._end_load(request)
-            return
-        try:
-            self._peaks.spoil()
-            error = self._residents.make_room(request.checked, self._coming_bytes())
-            context_tokens = self._residents.affordable_context(
-                request.checked, self._coming_bytes()
-            )
-            self._publish()
-        except Exception as unexpected:
-            logger.exception("no room could be made for %s", request.repo_id)
-            error = _unexpected(unexpected)
-        if error:
-            self._end_load(request, error)
-            return
-        self._loads.append(
-            (request, self._backend.load_steps(request.checked.path, context_tokens))
+    def _unpack_again(self, repo_id: str) -> None:
+        """Have a model that others made give up its unpacked layers take them back, if it can."""
+        self._residents[repo_id].unpacking = self._residents[repo_id].lane.model.unpack_steps(
+            lambda size_bytes: self._loads.room.has_room_again(repo_id, size_bytes)
         )
+
+    def begin_load(self, request: LoadRequest) -> None:
+        """Command: load a model, now or when there is room."""
+        if self._is_closing:
+            request.future.set_exception(_closed())
+            return
+        self._peaks.spoil()
+        self._loads.begin(request)
 
     def unload(self, repo_id: str, future: "Future[None]") -> None:
         """Command: free a model. Fails with InUse while it answers somebody."""
@@ -218,44 +193,23 @@ class InferenceThread(threading.Thread):
     def _budget_bytes(self) -> int:
         return self._compute_budget_bytes(self.facts.result())
 
-    def _coming_bytes(self) -> int:
-        """What the loads under way will take."""
-        return sum(request.checked.estimate.weights_bytes for request, _ in self._loads)
+    def _add(self, request: LoadRequest, model: Any) -> LoadedModel:
+        """Keep a model that was loaded."""
+        lane = self._new_lane(request.repo_id, model, request.form.kv_cache)
+        self._residents.add(request.repo_id, lane, request.form, request.progress.total_bytes)
+        return self._residents.record(request.repo_id)
 
-    def _load_some(self, request: LoadRequest, steps: Iterator[Any]) -> None:
-        try:
-            result = next(steps)
-        except EngineError as error:
-            logger.warning("%s could not be loaded: %s", request.repo_id, error.__cause__ or error)
-            self._end_load(request, error)
-            return
-        if isinstance(result, tuple):
-            request.progress = Loading(*result)
-            for listener in request.listeners:
-                listener.put(request.progress)
-            return
-        lane = self._new_lane(result)
-        self._residents.add(request.repo_id, lane, request.progress.total_bytes)
-        self._end_load(request)
-
-    def _end_load(self, request: LoadRequest, error: EngineError | None = None) -> None:
-        self._loads = [load for load in self._loads if load[0] is not request]
-        self._publish()
-        with contextlib.suppress(InvalidStateError):  # somebody cancelled the future
-            if error is None:
-                loaded = next(model for model in self.loaded if model.repo_id == request.repo_id)
-                request.future.set_result(loaded)
-            else:
-                request.future.set_exception(error)
-        if error is not None:
-            self._backend.release_memory()
-
-    def _new_lane(self, model: Any) -> Any:
+    def _new_lane(self, repo_id: str, model: Any, kv_cache: KVCacheSize | None) -> Any:
         kind = self._lanes.BatchLane if model.is_batchable else self._lanes.SoloLane
-        step_tokens = PREFILL_STEP_TOKENS[self.facts.result().backend]
-        return kind(
+        backend = self.facts.result().backend
+        step_tokens = PREFILL_STEP_TOKENS[backend]
+        lane = kind(
             model, step_tokens, self._limits.active_requests, self._limits.prompt_cache_sequences
         )
+        lane.kv_cache = kv_cache
+        lane.has_fused_attention = backend != "cpu"
+        lane.admit = lambda turn: self._loads.room.admit(repo_id, turn)
+        return lane
 
     def _publish(self) -> None:
         self.loaded = self._residents.snapshot()
@@ -263,8 +217,7 @@ class InferenceThread(threading.Thread):
 
     def _clean_up(self) -> None:
         """Free everything on this thread: streams left behind abort the interpreter at exit."""
-        for request, _ in list(self._loads):
-            self._end_load(request, _closed())
+        self._loads.close(_closed())
         self._residents.close(_closed())
         self.loaded, self.memory_use = (), None
         with contextlib.suppress(queue.Empty):
@@ -277,11 +230,3 @@ class InferenceThread(threading.Thread):
 
 def _closed() -> EngineError:
     return InUse("Pomona is closing.", "Start it again to go on.")
-
-
-def _unexpected(error: Exception) -> EngineError:
-    if isinstance(error, EngineError):
-        return error
-    failure = LoadFailed("The model failed in an unexpected way.", "The log has the details.")
-    failure.__cause__ = error
-    return failure

@@ -32,22 +32,34 @@ Stamp = tuple[tuple[str, int, int, int, int], ...]
 
 @dataclass(frozen=True)
 class Description:
-    """One folder as its files describe it. ``facts`` without texts, None when it is damaged."""
+    """One folder as its files describe it. ``facts`` without texts, None when it is damaged.
+
+    ``float32_memory`` is the estimate for a CPU, that of the model itself for other devices.
+    """
 
     model: LocalModel
     metadata: Metadata | None
     facts: FolderFacts | None
+    float32_memory: MemoryEstimate | None = None
 
     def model_for(
-        self, architectures: Collection[str], budget_bytes: int | None, usage: Usage
+        self,
+        architectures: Collection[str],
+        budget_bytes: int | None,
+        usage: Usage,
+        *,
+        on_cpu: bool = False,
     ) -> LocalModel:
         """The model on a machine with this budget, with what using it has shown."""
         facts, model = self.facts, self.model
-        memory = model.memory and replace(model.memory, budget_bytes=budget_bytes)
+        memory = self.float32_memory if on_cpu else model.memory
+        memory = memory and memory.within(budget_bytes)
         corrected: MemoryEstimate | None = None
         if facts is not None:
             usage = usage.with_weights(facts.weights_bytes)
-            corrected = corrected_memory(facts.config, facts.weights_bytes, budget_bytes, usage)
+            corrected = corrected_memory(
+                facts.config, facts.weights_bytes, budget_bytes, usage, on_cpu=on_cpu
+            )
         return replace(
             model,
             memory=memory,
@@ -170,7 +182,8 @@ def _read(place: Place, sizes: dict[str, int]) -> Description:
         suggested=suggested,
         has_suggestions=has_suggestions,
     )
-    return Description(described, metadata, _without_texts(facts))
+    on_cpu = estimate_memory(facts.config, facts.weights_bytes, None, on_cpu=True)
+    return Description(described, metadata, _without_texts(facts), on_cpu)
 
 
 def _is_of(metadata: Metadata | None, repo_id: str) -> bool:
@@ -180,9 +193,16 @@ def _is_of(metadata: Metadata | None, repo_id: str) -> bool:
 
 def _without_texts(facts: FolderFacts) -> FolderFacts:
     """Facts that a thousand models can be remembered by: a template is there or not."""
-    config: dict[str, Any] = {
-        name: value for name, value in facts.config.items()
-        if not name.startswith("quantization")
-    }  # fmt: skip
+    config = {
+        name: _without_layers(value) if name.startswith("quantization") else value
+        for name, value in facts.config.items()
+    }
     template = None if facts.template is None else ""
     return replace(facts, config=config, template=template)
+
+
+def _without_layers(how: Any) -> Any:
+    """How a model is packed, without what is said of single layers."""
+    if not isinstance(how, dict):
+        return how
+    return {name: value for name, value in how.items() if not isinstance(value, dict | list)}

@@ -42,7 +42,8 @@ def never_in_use(_repo_id: str) -> str | None:
 class Library:
     """Lists, finds, checks and deletes installed models. Safe to call from any thread.
 
-    ``is_in_use`` gives the sentence why a model must not be deleted now, None when it may.
+    ``is_in_use`` gives the sentence why a model must not be deleted now, None when it may;
+    ``on_cpu`` says whether models run on a CPU, where they take more memory for speed.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Library:
         architectures: Callable[[], Collection[str]],
         budget_bytes: Callable[[], int | None],
         is_in_use: Callable[[str], str | None] = never_in_use,
+        on_cpu: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._architectures = architectures
         self._budget_bytes = budget_bytes
         self._is_in_use = is_in_use
+        self._on_cpu = on_cpu
         self._descriptions = Descriptions()
         self._usage = UsageStore(settings.data_dir, self._locate)
         self._deleting = threading.Lock()
@@ -96,11 +99,13 @@ class Library:
             facts = check_folder(place.path, self._architectures())
         except Damaged as error:
             raise (Damaged(error.message, REPAIR_HINT) if metadata else error) from error
-        budget_bytes = self._budget_bytes()
-        estimate = estimate_memory(facts.config, facts.weights_bytes, budget_bytes)
+        budget_bytes, on_cpu = self._budget_bytes(), self._on_cpu()
+        estimate = estimate_memory(facts.config, facts.weights_bytes, budget_bytes, on_cpu=on_cpu)
         beside = metadata.usage if metadata else None
         usage = self._usage.usage_of(place, beside, facts.weights_bytes)
-        corrected = corrected_memory(facts.config, facts.weights_bytes, budget_bytes, usage)
+        corrected = corrected_memory(
+            facts.config, facts.weights_bytes, budget_bytes, usage, on_cpu=on_cpu
+        )
         return CheckedModel(
             repo_id=repo_id,
             path=place.path,
@@ -168,7 +173,9 @@ class Library:
         if description.model.is_damaged and not is_model(place.path):
             return None
         usage = self._usage.usage_of(place, _usage_beside(description), None)
-        return description.model_for(self._architectures(), self._budget_bytes(), usage)
+        return description.model_for(
+            self._architectures(), self._budget_bytes(), usage, on_cpu=self._on_cpu()
+        )
 
     def _locate(self, repo_id: str) -> tuple[Place, int | None] | None:
         place = find_place(self._settings, repo_id)

@@ -22,6 +22,8 @@ def corrected_memory(
     budget_bytes: int | None,
     usage: Usage,
     context: int = USUAL_CONTEXT_TOKENS,
+    *,
+    on_cpu: bool = False,
 ) -> MemoryEstimate | None:
     """The estimate at ``context`` as ``usage`` corrects it; None where it says nothing of it.
 
@@ -32,8 +34,10 @@ def corrected_memory(
         return None
     usage_prefill = usage.measured_prefill_tokens
     step = PREFILL_STEP_TOKENS if usage_prefill is None else min(usage_prefill, PREFILL_STEP_TOKENS)
-    there = estimate_memory(config, weights_bytes, budget_bytes, tokens, step_tokens=step)
-    here = estimate_memory(config, weights_bytes, budget_bytes, context)
+    there = estimate_memory(
+        config, weights_bytes, budget_bytes, tokens, step_tokens=step, on_cpu=on_cpu
+    )
+    here = estimate_memory(config, weights_bytes, budget_bytes, context, on_cpu=on_cpu)
     if context == tokens:
         here = there
     return shift_estimate(here, there, peak_bytes)

@@ -5,13 +5,17 @@ length of an answer beyond the context. What it does not know: fragmentation, wh
 takes (tens of megabytes), and prefixes kept from earlier conversations.
 """
 
+from dataclasses import replace
+
 from engine.library.config_values import MAX_NUMBER as MAX_NUMBER
 from engine.library.config_values import Config, element_bytes, part
 from engine.library.config_values import number as number
 from engine.library.config_values import text_config as text_config
+from engine.library.float32 import float32_weights
 from engine.library.kv_cache import kv_cache_size
 from engine.library.layer_sizes import HEADS, HIDDEN, head_size
 from engine.records import KVCacheSize, MemoryEstimate
+from engine.settings import PREFILL_STEP_TOKENS as PREFILL_STEP_TOKENS_BY_BACKEND
 
 USUAL_CONTEXT_TOKENS = 8_192
 PREFILL_STEP_TOKENS = 1_024
@@ -26,6 +30,7 @@ _LAYERS_IN_FLIGHT = 4
 # For others, and wherever a mask of its own is added, scores and their softmax are written out.
 _FUSED_HEAD_SIZES = (64, 80, 128)
 _SCORE_COPIES = 2
+_FLOAT32_BYTES = 4
 
 _CONTEXT_NAMES = (
     "max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length",
@@ -69,6 +74,8 @@ def working_bytes(
     step_tokens: int = PREFILL_STEP_TOKENS,
     context: int = USUAL_CONTEXT_TOKENS,
     cache: KVCacheSize | None = None,
+    value_bytes: int | None = None,
+    on_cpu: bool = False,
 ) -> int | None:
     """Memory of one prefill step, the last one before ``context``; None without a hidden size.
 
@@ -76,18 +83,19 @@ def working_bytes(
     windows hold too much until the step is over. Only the last position's logits are computed
     (``generate_step`` evaluates the caches alone), so the vocabulary counts once, in float32, for
     logits, probabilities and their sorted copies. ``cache`` is the unpacked KV cache's size, for
-    who has worked it out already.
+    who has worked it out already; ``value_bytes`` as in ``kv_cache_size``. On a CPU steps are
+    shorter, and no attention is fused.
     """
     text = text_config(config)
     hidden = number(text, *HIDDEN)
     if not hidden:
         return None
-    size = element_bytes(config)
-    step = min(step_tokens, context)
+    size = element_bytes(config) if value_bytes is None else value_bytes
+    step = min(step_tokens, context, PREFILL_STEP_TOKENS_BY_BACKEND["cpu"] if on_cpu else context)
     activations = _LAYERS_IN_FLIGHT * step * _layer_width(text, hidden) * size
-    scores = _attention_values(text, step, context) * size
+    scores = _attention_values(text, step, context, on_cpu) * size
     logits = 4 * 4 * number(text, "vocab_size", default=number(config, "vocab_size"))
-    cache = cache or kv_cache_size(config)
+    cache = cache or kv_cache_size(config, value_bytes=value_bytes)
     overhang = sum(
         min(step, max(0, context - window)) * per_token
         for window, per_token in (cache.windows if cache else ())
@@ -116,7 +124,7 @@ def _has_experts(text: Config) -> bool:
     return bool(number(text, "num_experts", "num_local_experts", "n_routed_experts"))
 
 
-def _attention_values(text: Config, step: int, context: int) -> int:
+def _attention_values(text: Config, step: int, context: int, on_cpu: bool) -> int:
     """Values written out by attention that is not fused: heads x step x context, twice.
 
     Multi-head latent attention always adds its rotary scores as a mask, and expands the compressed
@@ -128,7 +136,7 @@ def _attention_values(text: Config, step: int, context: int) -> int:
         expanded = number(text, "qk_nope_head_dim") + number(text, "v_head_dim")
         return scores + heads * context * expanded
     is_fused = head_size(text) in _FUSED_HEAD_SIZES and not text.get("attn_logit_softcapping")
-    return 0 if is_fused else scores
+    return 0 if is_fused and not on_cpu else scores
 
 
 def estimate_memory(
@@ -139,18 +147,47 @@ def estimate_memory(
     *,
     kv_bits: int = 16,
     step_tokens: int = PREFILL_STEP_TOKENS,
+    on_cpu: bool = False,
 ) -> MemoryEstimate:
-    """The estimate at ``context`` tokens, or at the model's own context where that is smaller."""
+    """The estimate at ``context`` tokens, or at the model's own context where that is smaller.
+
+    ``on_cpu`` counts what Pomona makes float32 there, where that is within the budget.
+    """
+    narrow = _estimate(config, weights_bytes, context, kv_bits, step_tokens, None, on_cpu)
+    if not on_cpu:
+        return replace(narrow, budget_bytes=budget_bytes)
+    wide_bytes, unpacked_bytes = float32_weights(config, weights_bytes)
+    wide = _estimate(config, wide_bytes, context, kv_bits, step_tokens, _FLOAT32_BYTES, on_cpu)
+    if wide_bytes != weights_bytes:
+        more_bytes = wide_bytes - weights_bytes + unpacked_bytes
+        wide = replace(wide, narrow=replace(narrow, unpacked_bytes=more_bytes))
+    return replace(wide, unpacked_bytes=unpacked_bytes).within(budget_bytes)
+
+
+def _estimate(
+    config: Config,
+    weights_bytes: int,
+    context: int,
+    kv_bits: int,
+    step_tokens: int,
+    value_bytes: int | None,
+    on_cpu: bool,
+) -> MemoryEstimate:
     longest = context_tokens(config)
     tokens = min(context, longest) if longest else context
-    cache = kv_cache_size(config, kv_bits=kv_bits)
+    cache = kv_cache_size(config, kv_bits=kv_bits, value_bytes=value_bytes)
     unpacked = cache if kv_bits >= 16 else None
     return MemoryEstimate(
         weights_bytes=weights_bytes,
         kv_cache=cache,
         context_tokens=tokens,
         working_bytes=working_bytes(
-            config, step_tokens=step_tokens, context=tokens, cache=unpacked
-        ),
-        budget_bytes=budget_bytes,
+            config,
+            step_tokens=step_tokens,
+            context=tokens,
+            cache=unpacked,
+            value_bytes=value_bytes,
+            on_cpu=on_cpu,
+        ),  # fmt: skip
+        budget_bytes=None,
     )

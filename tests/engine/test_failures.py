@@ -34,7 +34,8 @@ def curse(request: pytest.FixtureRequest, engine: Engine, monkeypatch: pytest.Mo
 
         return [fail] if params.seed == CURSED else processors_for(params)
 
-    monkeypatch.setattr("engine.inference.lanes.processors_for", cursed_processors)
+    for lane in ("lanes", "solo_lane"):
+        monkeypatch.setattr(f"engine.inference.{lane}.processors_for", cursed_processors)
     return int(spared)
 
 

@@ -1,0 +1,172 @@
+"""What every lane has: the line of those who wait, and the prompts kept for reuse.
+
+A lane serves the requests of one loaded model, a step at a time, on the inference thread. It reads
+prompts in bounded steps, reuses the nearest prefix that it has read before, lets nobody in for whom
+there is no memory, and outlives the failure of any one request.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from engine.errors import EngineError, GenerationError
+from engine.inference.backend import (
+    LRUPromptCache,
+    MlxModel,
+    foreign_errors,
+    is_whole_cache,
+    trim_prompt_cache,
+)
+from engine.inference.turn import Turn
+from engine.records import KVCacheSize
+
+_FULL_STEP_CONTEXT_TOKENS = 8192
+_ALLOTTED_TOKENS = 256  # caches grow by so many at a time
+_KEY = "model"
+
+
+def step_failed(reason: str) -> EngineError:
+    """The error for a request whose model failed while it was answering."""
+    return GenerationError(
+        f"The model stopped with an error: {reason}" if reason else "The model stopped.",
+        "Send the message again; if that fails too, shorten it or choose another model.",
+    )
+
+
+class Lane:
+    """What both kinds share: the waiting line and the prompt cache."""
+
+    def __init__(
+        self, model: MlxModel, prefill_step_tokens: int, active_limit: int, cache_sequences: int
+    ) -> None:
+        self.model = model
+        self._prefill_step_tokens = prefill_step_tokens
+        self._active_limit = active_limit
+        self._waiting: deque[Turn] = deque()
+        self._cache = LRUPromptCache(max_size=cache_sequences)
+        self.kv_cache: KVCacheSize | None = None
+        self.has_fused_attention = True
+        self.admit: Callable[[Turn], bool] = lambda _: True
+
+    @property
+    def turns(self) -> list[Turn]:
+        """Everyone who is served here or waits to be."""
+        return [*self._active_turns(), *self._waiting]
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether somebody has been let in."""
+        return any(True for _ in self._active_turns())
+
+    def submit(self, turn: Turn) -> None:
+        """Take a request. Raises TemplateFailed and ContextOverflow."""
+        turn.prepare(self.model)
+        self._waiting.append(turn)
+
+    def suspend(self) -> list[Turn]:
+        """Give all requests back, as far as they have come; they can be submitted again."""
+        turns = sorted(self.turns, key=lambda turn: turn.arrival)
+        self._waiting.clear()
+        self._stop_serving()
+        return turns
+
+    def promised_bytes(self, another: Turn | None = None) -> int:
+        """What the caches of all who are served may come to take, and ``another``'s with them.
+
+        A batch has rows of one length, that of its longest sequence.
+        """
+        turns = [*self._active_turns(), *([another] if another else [])]
+        if not turns or self.kv_cache is None:
+            return 0
+        longest = max(turn.most_tokens for turn in turns)
+        allotted = -(-longest // _ALLOTTED_TOKENS) * _ALLOTTED_TOKENS
+        return len(turns) * self.kv_cache.bytes_at(allotted)
+
+    @property
+    def held_bytes(self) -> int:
+        """What the caches of all who are served take now."""
+        raise NotImplementedError
+
+    def limit_cache(self, max_bytes: int) -> None:
+        """Bound the prompt cache, dropping the least recently used prefixes."""
+        self._cache.max_bytes = max_bytes
+        self._cache.trim_to(n_bytes=max_bytes)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the prompts that are kept for reuse."""
+        return int(self._cache.nbytes)
+
+    def step(self) -> None:
+        """Do a bounded piece of work for everybody in this lane."""
+        self._drop_cancelled()
+        try:
+            with foreign_errors(step_failed):
+                self._advance()
+        except EngineError as error:
+            self._recover(error)
+        for position, turn in enumerate(self._waiting, start=1):
+            turn.wait_at(position)
+
+    def close(self, error: EngineError) -> None:
+        """End every request with ``error`` and drop all caches."""
+        for turn in self.suspend():
+            turn.fail(error)
+        self._cache.trim_to(n_sequences=0)
+
+    def _let_in(self) -> Turn | None:
+        """The next one in line, if there is memory for its answer."""
+        turn = self._waiting[0]
+        try:
+            if not self.admit(turn):
+                return None
+        except EngineError as error:
+            turn.fail(error)
+            self._waiting.popleft()
+            return None
+        return self._waiting.popleft()
+
+    def _stop_serving(self) -> None:
+        raise NotImplementedError
+
+    def _step_tokens(self, reading: Sequence[Turn]) -> int:
+        """How much of each prompt to read at once, where several are being read.
+
+        Together they take one step, since others wait for their next token. Attention that is not
+        fused writes out a step's scores, so long prompts are read in shorter steps.
+        """
+        step_tokens = self._prefill_step_tokens
+        longest = max((turn.read_tokens for turn in reading), default=0)
+        if not self.has_fused_attention and longest > _FULL_STEP_CONTEXT_TOKENS:
+            step_tokens = step_tokens * _FULL_STEP_CONTEXT_TOKENS // longest
+        return max(1, step_tokens // max(1, len(reading)))
+
+    def _active_turns(self) -> Iterable[Turn]:
+        raise NotImplementedError
+
+    def _advance(self) -> None:
+        raise NotImplementedError
+
+    def _recover(self, error: EngineError) -> None:
+        raise NotImplementedError
+
+    def _drop_cancelled(self) -> None:
+        for turn in [turn for turn in self._waiting if turn.is_cancelled]:
+            self._waiting.remove(turn)
+            turn.finish("cancelled")
+
+    def _nearest_cache(self, tokens: list[int]) -> tuple[Any, list[int]]:
+        """A cache for the longest known prefix, and the tokens still to be read, at least one."""
+        cache, rest = self._cache.fetch_nearest_cache(_KEY, tokens)
+        if cache is not None and not rest:
+            if not self.model.is_trimmable:
+                return None, tokens
+            trim_prompt_cache(cache, 1)
+            rest = tokens[-1:]
+        if cache is not None and not is_whole_cache(cache, len(tokens) - len(rest)):
+            return None, tokens
+        return cache, rest
+
+    def _remember(self, tokens: list[int], cache: Any) -> None:
+        if cache and tokens:
+            self._cache.insert_cache(_KEY, list(tokens), cache)
