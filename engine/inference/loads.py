@@ -73,6 +73,7 @@ class Loads:
         self._loaded_at = time.monotonic()
         self._line: list[LoadRequest] = []
         self._under_way: list[tuple[LoadRequest, Iterator[Any]]] = []
+        self._current: LoadRequest | None = None
 
     def start(self, backend: ModuleType) -> None:
         """Take the boundary to mlx, once it could be imported."""
@@ -82,25 +83,30 @@ class Loads:
         return bool(self._line or self._under_way)
 
     def begin(self, request: LoadRequest) -> None:
-        """Take a request. Its future hears of the end."""
+        """Take a request for the next step. Its future hears of the end."""
         self._line.append(request)
-        self._begin_first()
 
     def step(self) -> None:
-        """A bounded piece of every load. Errors end the load that they are about."""
+        """A bounded piece of every load. Errors end the load that they are about.
+
+        What nobody has foreseen is raised: whoever runs the thread logs it and calls ``fail``.
+        """
         self._begin_first()
         for position, request in enumerate(self._line, start=1):
             for listener in request.listeners:
                 listener.put(Queued(position))
         for request, steps in list(self._under_way):
+            self._current = request
             try:
                 self._load_some(request, steps)
             except EngineError as error:
                 logger.warning("%s was not loaded: %s", request.repo_id, error.__cause__ or error)
                 self._end(request, error)
-            except Exception as error:
-                logger.exception("loading %s failed", request.repo_id)
-                self._end(request, unexpected(error))
+
+    def fail(self, error: EngineError) -> None:
+        """End the load that was being worked on."""
+        if self._current is not None:
+            self._end(self._current, error)
 
     def close(self, error: EngineError) -> None:
         """End all with ``error``."""
@@ -113,7 +119,7 @@ class Loads:
             self._end(request, InUse("Nobody waits for this model any more.", "Ask again."))
         if not self._line:
             return
-        request = self._line[0]
+        request = self._current = self._line[0]
         if request.repo_id in self._residents:
             self._end(request)
             return
@@ -121,10 +127,6 @@ class Loads:
             form = self._find_room(request)
         except EngineError as error:
             self._end(request, error)
-            return
-        except Exception as error:
-            logger.exception("no room could be made for %s", request.repo_id)
-            self._end(request, unexpected(error))
             return
         if form is None:
             return

@@ -196,11 +196,11 @@ class InferenceService:
 
     def _prepare(self, repo_id: str, job: _LoadJob) -> None:
         """Everything about a load that needs no mlx, and must not hold up others' answers."""
+        self.device_facts()  # first: the estimate depends on what models run on
         checked = self._check_model(repo_id)
         if checked.template and checked.template not in self._probed_templates:
             probe_template(checked.template, self._limits.template_probe_s)
             self._probed_templates.add(checked.template)
-        self.device_facts()
         request = LoadRequest(checked, job.future, job.listeners, job.is_wanted)
         job.request = request
         self._thread.post(lambda: self._thread.begin_load(request))

@@ -117,7 +117,11 @@ class InferenceThread(threading.Thread):
     def _step(self) -> None:
         """Give every load and every busy lane one step. Nothing may end this thread."""
         self._loads.room.begin_round()
-        self._loads.step()
+        try:
+            self._loads.step()
+        except Exception as error:
+            logger.exception("a load failed")
+            self._loads.fail(unexpected(error))
         for repo_id in self._residents.names():
             if self._residents.is_busy(repo_id):
                 self._serve(repo_id)

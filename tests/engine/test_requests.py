@@ -55,7 +55,7 @@ def test_a_system_prompt_is_text() -> None:
         [],
         [Message("user", "")],
         [Message("user", " \n\t")],
-        [Message("user", "hi"), Message("assistant", "yes")],
+        [Message("user", "hi"), Message("assistant", " ")],
         [Message("system", "be kind")],
         [Message("tool", "hi")],  # type: ignore[arg-type]
         [Message([], "hi")],  # type: ignore[arg-type]
@@ -75,3 +75,7 @@ def test_what_is_no_conversation_is_refused(messages: list[Message]) -> None:
 def test_a_conversation_at_its_limits_is_taken() -> None:
     check_messages([Message("user", "x" * 10), Message("assistant", ""),
                     Message("user", "y" * 10)], LIMITS)  # fmt: skip
+
+
+def test_a_begun_answer_at_the_end_is_taken_to_be_written_on() -> None:
+    check_messages([Message("user", "hi"), Message("assistant", "ye")], LIMITS)
