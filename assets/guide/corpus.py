@@ -200,8 +200,8 @@ def read_outside() -> Outside:
     """Read the questions that the Guide declines."""
     pairs = [line.partition(" = ") for line in lines_of(DATA / "outside_answers.txt")]
     outside = Outside({name: answer for name, _, answer in pairs})
-    for path in (DATA / "outside.txt", DATA / "outside_more.txt", DATA / "outside_traps.txt"):
-        for name, lines in sections(path).items():
+    for end in ("", "_more", "_traps", "_world"):
+        for name, lines in sections(DATA / f"outside{end}.txt").items():
             kind = name.partition(" = ")[2]
             for line in lines:
                 (outside.held if is_held(line) else outside.train).append((tidy(line), kind))

@@ -23,6 +23,8 @@ AFTER = (
     "again", "for me", "thank you", "pls", "in the app", "by the way", "actually",
 )  # fmt: skip
 SMALL_WORDS = {"the", "a", "an", "do", "does", "i", "my", "is", "it", "of", "to", "me", "can", "in"}
+ARTICLE = re.compile(r"^(?:a|an|the|my) ")
+WORD = re.compile(r"\w+")
 ASKING = re.compile(r"(?:how|what|where|which|who|why|when) ")
 HOWTO = re.compile(r"^(?:how do i|how can i|how to|i want to|can i) (?!use it$)(.+)$")
 THING = re.compile(
@@ -46,6 +48,8 @@ SYSTEMS = (
 
 
 PATTERNS = 0.5  # share of questions drawn from patterns
+OUTSIDE = 0.42  # share of first questions that come from outside
+INVENTED = 0.2  # share of outside topics that are no words, so that unknown words are outside
 
 
 @dataclass
@@ -98,15 +102,19 @@ class Speaker:
             key: [frame for frame in corpus.outside.frames if "{" + key + "}" in frame]
             for key in corpus.outside.topics
         }
-        self.swaps = [
-            (re.compile(rf"\b{re.escape(word)}\b"), word, group)
-            for group in corpus.synonyms
-            for word in group
-        ]
+        topics = " ".join(word for words in corpus.outside.topics.values() for word in words)
+        self.words = sorted({word for word in WORD.findall(topics) if len(word) > 4})
+        self.swaps: dict[str, list[tuple[re.Pattern[str], str, list[str]]]] = {}
+        for group in corpus.synonyms:
+            for word in group:
+                entry = (re.compile(rf"\b{re.escape(word)}\b"), word, group)
+                self.swaps.setdefault(WORD.findall(word)[0], []).append(entry)
 
     def swap_word(self, text: str) -> str:
         """Replace one word or phrase by another with the same meaning."""
-        fitting = [(p, word, group) for p, word, group in self.swaps if p.search(text)]
+        starts = dict.fromkeys(WORD.findall(text))
+        near = [entry for start in starts for entry in self.swaps.get(start, ())]
+        fitting = [entry for entry in near if entry[0].search(text)]
         if not fitting:
             return text
         pattern, word, group = self.rng.choice(fitting)
@@ -173,13 +181,23 @@ class Speaker:
             if bare(text) not in self.barred:
                 return text
 
+    def topic(self, key: str) -> str:
+        """Draw a topic from outside, now and then an invented word or one without its article."""
+        rng = self.rng
+        chance = rng.random()
+        if chance < INVENTED:
+            first, second = rng.choice(self.words), rng.choice(self.words)
+            return first[: rng.randint(2, 4)] + second[rng.randint(1, 3) :]
+        text = rng.choice(self.corpus.outside.topics[key])
+        return ARTICLE.sub("", text) if chance > 0.85 else text
+
     def trap_text(self) -> str:
         """Put a topic from outside in the place of the thing that an app question is about."""
         while True:
             fact = self.rng.choice(self.facts)
             if fact.terms or fact.name.startswith("talk."):
                 continue
-            topic = self.rng.choice(self.corpus.outside.topics["n"])
+            topic = self.topic("n")
             before, found, after = THING.sub("\0", self.fact_text(fact), count=1).partition("\0")
             text = f"{before}{topic}{after}"
             if found and not OURS.search(before + after) and bare(text) not in self.barred:
@@ -197,11 +215,8 @@ class Speaker:
         key = rng.choices(list(self.frames), (6, 4, 1, 1))[0]
         frame = rng.choice(self.frames[key])
         parts = re.split(r"\{\w\}", frame)
-        text = parts[0] + "".join(rng.choice(outside.topics[key]) + part for part in parts[1:])
-        writes = re.match(r"(can you |please )?write|make a picture", text)
-        if "translate" in text:
-            return text, "other"
-        return text, "write" if writes else "ask"
+        text = parts[0] + "".join(self.topic(key) + part for part in parts[1:])
+        return text, "other" if "translate" in text else "ask"
 
     def ask_outside(self) -> Turn:
         """Draw a question from outside."""
@@ -242,7 +257,7 @@ class Speaker:
             if text not in self.fact_texts:
                 answer = self.corpus.facts["talk.unclear"].answer
                 return Turn(self.mistype(text), answer, "talk.unclear")
-        return self.ask_outside() if chance < 0.33 else self.ask_fact()
+        return self.ask_outside() if chance < 0.02 + OUTSIDE else self.ask_fact()
 
     def conversation(self, turns: int) -> list[Turn]:
         """Draw a conversation of so many turns."""
@@ -255,7 +270,7 @@ class Speaker:
                 depth += 1
                 continue
             depth = 0
-            outside = chance > 0.84
+            outside = chance > 0.8
             talk.append(self.ask_outside() if outside else self.ask_fact(first=False))
         return talk
 

@@ -168,6 +168,11 @@ def long_talks(guide: Guide, corpus: Corpus, count: int, turns: int) -> list[tup
     return results
 
 
+def shown(right: int, total: int) -> str:
+    """Write a share out."""
+    return f"{right:,} of {total:,} ({100 * right / max(1, total):.1f} %)"
+
+
 class Report:
     """Collects the figures."""
 
@@ -177,6 +182,7 @@ class Report:
         self.known = {sentence for text in known for sentence in sentences(text)}
         self.verbose = verbose
         self.figures: dict[str, object] = {}
+        self.counts: dict[str, tuple[int, int]] = {}
         self.broken: list[str] = []
         self.said = 0
 
@@ -194,12 +200,21 @@ class Report:
             wrong[name] += 1
             if self.verbose:
                 print(f"  [{name}] {question!r} -> {given[:70]!r}")
-        share = 100 * right / max(1, len(cases))
-        line = f"{right} of {len(cases)} ({share:.1f} %)"
+        self.counts[title] = right, len(cases)
+        line = shown(right, len(cases))
         if not all(wanted == DECLINED for _, wanted, _ in cases):
             line += f", wrongly declined {declined}"
+        self.note(title, line)
+
+    def note(self, title: str, line: str) -> None:
+        """Print a figure and keep it."""
         self.figures[title] = line
         print(f"{title}: {line}", flush=True)
+
+    def add_up(self, title: str, *titles: str) -> None:
+        """Take several figures together."""
+        right, total = (sum(part) for part in zip(*(self.counts[t] for t in titles), strict=True))
+        self.note(title, shown(right, total))
 
     def ask(self, guide: Guide, title: str, cases: list[Case], *, typos: bool = False) -> None:
         """Ask all cases and judge the answers."""
@@ -231,10 +246,14 @@ def main() -> None:
     by_hand, made = held_outside(corpus)
     report.ask(guide, "Held-out questions", held_facts(corpus, False))
     report.ask(guide, "Held-out glossary questions", held_facts(corpus, True))
+    report.add_up("All held-out questions", "Held-out questions", "Held-out glossary questions")
     report.ask(guide, "Held-out, with a typing error", held_facts(corpus)[::3], typos=True)
     report.ask(guide, "Held-out follow-ups", held_follow(corpus))
     report.ask(guide, "Outside, hand-written, declined", by_hand)
     report.ask(guide, "Outside, held-out topics, declined", made)
+    report.add_up(
+        "Outside, all", "Outside, hand-written, declined", "Outside, held-out topics, declined"
+    )
     talks = long_talks(guide, corpus, 30 // options.every, 10)
     report.judge("Conversations of 10 turns", talks, ["talk"] * len(talks))
     report.figures["Broken sentences"] = f"{len(report.broken)} of {report.said}"

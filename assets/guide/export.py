@@ -51,8 +51,6 @@ def tensors(model: Llama) -> dict[str, np.ndarray]:
     """Return all tensors of the finished model by name."""
     found: dict[str, np.ndarray] = {}
     for name, weight in model.state_dict().items():
-        if name.startswith("helper"):
-            continue
         values = weight.float().numpy()
         if values.ndim == 1:
             found["model." + name] = values

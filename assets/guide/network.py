@@ -106,11 +106,10 @@ class Block(nn.Module):
 class Llama(nn.Module):
     """The whole network; its parameter names are those of the finished model."""
 
-    def __init__(self, shape: Shape, choices: int) -> None:
-        """Make all layers with small random weights, and a helper head for training."""
+    def __init__(self, shape: Shape) -> None:
+        """Make all layers with small random weights."""
         super().__init__()
         self.shape = shape
-        self.helper = nn.Linear(shape.width, choices, bias=False)
         self.embed_tokens = nn.Embedding(shape.vocab, shape.width)
         self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=shape.eps)
@@ -121,19 +120,15 @@ class Llama(nn.Module):
                 scale = 0.03 / (2 * shape.layers) ** 0.5 if deep else 0.03
                 nn.init.normal_(weight, std=scale)
 
-    def forward(self, tokens: Tensor, where: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the scores of the next token at the flat positions ``where``.
-
-        Also return the scores of whole answers at the positions ``turns``. They help the
-        network to learn which answer belongs to a question; the finished model lacks them.
-        """
+    def forward(self, tokens: Tensor, where: Tensor) -> Tensor:
+        """Return the scores of the next token at the flat positions ``where``."""
         cos, sin = rotary(self.shape, tokens.shape[1])
         x = self.drop(self.embed_tokens(tokens))
         for layer in self.layers:
             x = layer(x, cos, sin)
-        x = self.norm(x.flatten(0, 1))
-        return F.linear(x[where], self.embed_tokens.weight), self.helper(x[turns])
+        x = self.norm(x.flatten(0, 1)[where])
+        return F.linear(x, self.embed_tokens.weight)
 
     def size(self) -> int:
-        """Count the parameters of the finished model."""
-        return sum(weight.numel() for weight in self.parameters()) - self.helper.weight.numel()
+        """Count the parameters."""
+        return sum(weight.numel() for weight in self.parameters())

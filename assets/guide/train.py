@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from corpus import Corpus, load_corpus
+from corpus import SAME, Corpus, load_corpus
 from dialogue import Speaker
 from export import SPECIALS, write_model
 from network import Llama, Shape
@@ -24,18 +25,17 @@ LONGEST = 900
 ROW_TOKENS = 2048
 POOL = 64
 IGNORE = -100
-HELP = 3.0  # weight of the helper head's loss
-NAMED = 4  # positions from which it names the answer: answers that begin alike part later
+CHOICE = 3.0  # weight of the loss on openers, which say which answer comes
 SMOOTH = 0.1  # label smoothing there, against overconfidence in wordings seen often
 LOOSE = 0.25  # share of questions whose words are cut at random
 LOST = 0.03  # share of question tokens left out, so that no single word decides alone
-PHASES = (0.45, 0.65)  # where the second and the third phase begin
-SHARES = ((1, 0, 0, 0), (30, 62, 8, 0), (36, 44, 18, 2))  # of 1, few, some and many turns
-SHORTENED = (0.9, 0.7, 0.6)  # share of single questions with a shortened answer
-SHORT = 5  # tokens of a shortened answer; the helper head learns from it all the same
+PHASES = (0.3, 0.75)  # where the second and the third phase begin
+SHARES = ((86, 14, 0, 0), (80, 17, 3, 0), (78, 15, 6, 1))  # of 1, few, some and many turns
+SHORTENED = 0.85  # share of single questions with a shortened answer
+SHORT = 2  # tokens of a shortened answer
 
-Row = tuple[list[int], list[bool], list[tuple[int, int]]]
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Row = tuple[list[int], list[bool]]
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def every_answer(corpus: Corpus) -> list[str]:
@@ -43,24 +43,45 @@ def every_answer(corpus: Corpus) -> list[str]:
     answers = [fact.answer for fact in corpus.facts.values()]
     for fact in corpus.facts.values():
         answers += [text for text in fact.follow.values() if not text.startswith("@")]
-    answers += [kind.answer for kind in corpus.follow.values()]
+    answers += [kind.answer for kind in corpus.follow.values() if kind.answer != SAME]
     return list(dict.fromkeys([*answers, *corpus.outside.answers.values()]))
 
 
+def opener(text: str, others: list[str]) -> str:
+    """Return the first words, two at least, that occur in no other answer."""
+    rest = [other for other in others if other != text]
+    starts = [text[: space.start()] for space in re.finditer(r" |$", text)][1:] or [text]
+    for start in starts:
+        if not any(start in other for other in rest):
+            return start
+    return next((start for start in starts if not any(o.startswith(start) for o in rest)), text)
+
+
+def openers(corpus: Corpus) -> list[str]:
+    """Return the words that tell each answer from all others; each is made one token.
+
+    So the choice of the answer is one step, and what follows is said by heart.
+    """
+    answers = every_answer(corpus)
+    return [opener(text, answers) for text in answers]
+
+
 def make_tokenizer(corpus: Corpus, vocab: int) -> Tokenizer:
-    """Train a byte-level tokenizer on the answers and on drawn questions."""
+    """Train a byte-level tokenizer on the answers and on drawn questions; openers come last."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     speaker = Speaker(corpus, SEED)
+    whole = openers(corpus)
     texts = [" " + speaker.ask_first().question for _ in range(30000)]
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab,
+        vocab_size=vocab - len(whole),
         special_tokens=[AddedToken(name, special=True, normalized=False) for name in SPECIALS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts + every_answer(corpus) * 20, trainer)
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in whole])
     return tokenizer
 
 
@@ -75,7 +96,6 @@ class Encoder:
         self.speaker = speaker
         self.rng = random.Random(speaker.rng.random())
         self.known: dict[str, list[int]] = {}
-        self.labels = {text: i for i, text in enumerate(every_answer(speaker.corpus))}
         self.phase = 0
 
     def answer(self, text: str) -> list[int]:
@@ -96,9 +116,8 @@ class Encoder:
         return self.rng.choices((1, few, some, many), SHARES[self.phase])[0]
 
     def row(self) -> Row:
-        """Draw a conversation: tokens, True for each to be learned, and each turn's answer."""
+        """Draw a conversation: tokens, and True for each to be learned."""
         tokens: list[int] = []
-        marks: list[tuple[int, int]] = []
         learn: list[bool] = []
         system = self.speaker.system()
         if system:
@@ -108,14 +127,11 @@ class Encoder:
         for turn in self.speaker.conversation(turns):
             asked = [USER, *self.question(turn.question), END, ASSISTANT]
             answer = [*self.answer(turn.answer), END]
-            if turns == 1 and self.rng.random() < SHORTENED[self.phase]:
+            if turns == 1 and self.rng.random() < SHORTENED:
                 answer = answer[:SHORT]
-            tokens += asked
-            places = range(len(tokens) - 1, len(tokens) - 1 + min(NAMED, len(answer)))
-            marks += [(at, self.labels[turn.answer]) for at in places if at < LONGEST]
-            tokens += answer
+            tokens += asked + answer
             learn += [False] * len(asked) + [True] * len(answer)
-        return tokens[:LONGEST], learn[:LONGEST], marks
+        return tokens[:LONGEST], learn[:LONGEST]
 
 
 def padded(length: int, step: int = 8) -> int:
@@ -128,18 +144,14 @@ def stack(rows: list[Row]) -> Batch:
     longest = padded(max(len(row[0]) for row in rows))
     tokens = torch.full((len(rows), longest), PAD)
     learn = torch.zeros((len(rows), longest), dtype=torch.bool)
-    for i, (ids, marks, _) in enumerate(rows):
+    for i, (ids, marks) in enumerate(rows):
         tokens[i, : len(ids)] = torch.tensor(ids)
         learn[i, : len(marks)] = torch.tensor(marks)
-    ends = [(i * longest + at, label) for i, row in enumerate(rows) for at, label in row[2]]
-    turns, labels = torch.tensor(ends).T
-    more = padded(len(ends), 32) - len(ends)
-    turns, labels = F.pad(turns, (0, more)), F.pad(labels, (0, more), value=IGNORE)
     where = learn.flatten().nonzero()[:, 0] - 1
     wanted = tokens.flatten()[where + 1]
     spare = padded(len(where), 128) - len(where)
     where, wanted = F.pad(where, (0, spare)), F.pad(wanted, (0, spare), value=IGNORE)
-    return tokens, where, wanted, turns, labels
+    return tokens, where, wanted
 
 
 def batches(encoder: Encoder, steps: int) -> Iterator[Batch]:
@@ -167,21 +179,18 @@ def batches(encoder: Encoder, steps: int) -> Iterator[Batch]:
 
 
 def held_share(model: Llama, encoder: Encoder, cases: list[tuple[str, str]]) -> float:
-    """Return the percentage of held-out questions with exactly the right answer."""
+    """Return the percentage of held-out questions for which the right answer is begun."""
     right = 0
     model.eval()
     for start in range(0, len(cases), 64):
         rows = []
         for question, answer in cases[start : start + 64]:
             asked = [USER, *encoder.tokenizer.encode(" " + question).ids, END, ASSISTANT]
-            said = [*encoder.answer(answer), END]
-            learn = [False] * len(asked) + [True] * len(said)
-            rows.append((asked + said, learn, [(len(asked) - 1, 0)]))
-        tokens, where, wanted, turns, _ = stack(rows)
+            rows.append(([*asked, encoder.answer(answer)[0]], [False] * len(asked) + [True]))
+        tokens, where, wanted = stack(rows)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            best = model(tokens, where, turns)[0].argmax(-1)
-        wrong = where[(best != wanted) & (wanted != IGNORE)] // tokens.shape[1]
-        right += len(rows) - len(wrong.unique())
+            best = model(tokens, where).argmax(-1)
+        right += int((best == wanted).sum())
     model.train()
     return 100 * right / len(cases)
 
@@ -200,32 +209,43 @@ def rate(step: int, steps: int, peak: float) -> float:
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - 150) / (steps - 150))))
 
 
+def losses(scores: Tensor, wanted: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """Return the loss on openers (tokens from ``first`` on), smoothed, and on the other tokens."""
+    known = wanted != IGNORE
+    opens = wanted >= first
+    logs = scores.float().log_softmax(-1)
+    right = logs.gather(1, wanted.clamp(min=0)[:, None])[:, 0]
+    choice = (1 - SMOOTH) * right[opens] + SMOOTH * logs[opens, first:].mean(-1)
+    rest = right[known & ~opens]
+    return -choice.sum() / opens.sum().clamp(min=1), -rest.sum() / max(1, rest.numel())
+
+
 def fit(model: Llama, encoder: Encoder, steps: int, peak: float, out: Path) -> None:
     """Train the network and write it out now and then."""
     matrices = [weight for weight in model.parameters() if weight.dim() == 2]
     norms = [weight for weight in model.parameters() if weight.dim() == 1]
     groups = [{"params": matrices, "weight_decay": 0.05}, {"params": norms, "weight_decay": 0.0}]
     adam = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
-    start, mean, seen = time.time(), 0.0, 0
+    start, means, seen = time.time(), [0.0, 0.0], 0
     inside, outside = held_cases(encoder.speaker.corpus)
+    first = model.shape.vocab - len(openers(encoder.speaker.corpus))
     model.train()
-    for step, (tokens, where, wanted, turns, labels) in enumerate(batches(encoder, steps)):
+    for step, (tokens, where, wanted) in enumerate(batches(encoder, steps)):
         for group in adam.param_groups:
             group["lr"] = rate(step, steps, peak)
         with torch.autocast("cpu", torch.bfloat16):
-            scores, choices = model(tokens, where, turns)
-        loss = F.cross_entropy(scores.float(), wanted, ignore_index=IGNORE)
-        choice = F.cross_entropy(
-            choices.float(), labels, ignore_index=IGNORE, label_smoothing=SMOOTH
-        )
-        (loss + HELP * choice).backward()
+            scores = model(tokens, where)
+        choice, rest = losses(scores, wanted, first)
+        (rest + CHOICE * choice).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adam.step()
         adam.zero_grad()
-        mean = choice.item() if step == 0 else 0.98 * mean + 0.02 * choice.item()
+        for i, part in enumerate((choice, rest)):
+            means[i] = part.item() if step == 0 else 0.98 * means[i] + 0.02 * part.item()
         seen += tokens.numel()
         if step % 100 == 0:
-            print(f"{step} loss {mean:.4f} {seen / (time.time() - start):.0f} tok/s", flush=True)
+            speed = seen / (time.time() - start)
+            print(f"{step} loss {means[0]:.4f} {means[1]:.4f} {speed:.0f} tok/s", flush=True)
         if step % 500 == 499 or step == steps - 1:
             shares = [held_share(model, encoder, cases) for cases in (inside, outside)]
             print(f"{step} held-out right {shares[0]:.1f} %, outside {shares[1]:.1f} %", flush=True)
@@ -235,7 +255,7 @@ def fit(model: Llama, encoder: Encoder, steps: int, peak: float, out: Path) -> N
 def main() -> None:
     """Train and write the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--steps", type=int, default=13000)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     options = parser.parse_args()
@@ -243,7 +263,7 @@ def main() -> None:
     torch.set_num_threads(2)
     shape = Shape()
     corpus = load_corpus()
-    model = Llama(shape, len(every_answer(corpus)))
+    model = Llama(shape)
     if f"{model.size() / 1e6:.1f} million" not in corpus.facts["talk.size"].answer:
         raise SystemExit(f"data/facts_talk.txt must say {model.size() / 1e6:.1f} million")
     tokenizer = make_tokenizer(corpus, shape.vocab)
