@@ -52,11 +52,12 @@ def tensors(model: Llama) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for name, weight in model.state_dict().items():
         values = weight.float().numpy()
+        name = name if name.startswith("lm_head") else "model." + name
         if values.ndim == 1:
-            found["model." + name] = values
+            found[name] = values
             continue
         for part, array in quantise(values).items():
-            found["model." + name.removesuffix("weight") + part] = array
+            found[name.removesuffix("weight") + part] = array
     return found
 
 
@@ -80,7 +81,7 @@ def config(model: Llama) -> dict[str, object]:
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": False,
         "torch_dtype": "float32",
         "bos_token_id": None,
         "eos_token_id": SPECIALS.index("<|end|>"),
