@@ -21,7 +21,7 @@ class Shape:
     hidden: int = 1024
     theta: float = 10000.0
     eps: float = 1e-5
-    dropout: float = 0.1
+    dropout: float = 0.05
 
     @property
     def head_width(self) -> int:

@@ -13,14 +13,14 @@ from torch import Tensor
 from wording import ASSISTANT, END, PAD, SYSTEM, USER, every_answer
 
 LONGEST = 900
-ROW_TOKENS = 2048
+ROW_TOKENS = 1024
 POOL = 64
 IGNORE = -100
 LOOSE = 0.25  # share of questions whose words are cut at random
 LOST = 0.03  # share of question tokens left out, so that no single word decides alone
-PHASES = (0.25, 0.7)  # where the second and the third phase begin
-SHARES = ((80, 20, 0, 0), (74, 22, 4, 0), (72, 20, 7, 1))  # of 1, few, some and many turns
-RECITALS = 0.28  # share of single rows that are an answer without a question
+PHASES = (0.33, 0.75)  # where the second and the third phase begin
+SHARES = ((100, 0, 0, 0), (76, 21, 3, 0), (72, 21, 6, 1))  # of 1, few, some and many turns
+RECITALS = (0.75, 0.2, 0.15)  # share of single rows that are an answer without a question
 CUT = 0.6  # share of conversations whose answers are cut anywhere
 
 Row = tuple[list[int], list[bool]]
@@ -74,7 +74,7 @@ class Encoder:
         """Draw a conversation: tokens, and True for each to be learned."""
         turns = self.turns()
         if turns == 1:
-            return self.recital() if self.rng.random() < RECITALS else self.single()
+            return self.recital() if self.rng.random() < RECITALS[self.phase] else self.single()
         tokens: list[int] = []
         learn: list[bool] = []
         system = self.speaker.system()

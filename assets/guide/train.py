@@ -21,7 +21,8 @@ from wording import ASSISTANT, END, SEED, USER, make_tokenizer, openers
 CHOICE = 3.0  # weight of the loss on openers, which say which answer comes
 SMOOTH = 0.1  # label smoothing there, against overconfidence in wordings seen often
 RISE = 60  # steps in which the rate rises to its peak
-PACE = 0.15  # rate of the matrices that the warm-up taught, against the others
+PACE = 0.1  # rate of the matrices that the warm-up taught, against the others
+HEAD_PACE = 0.5  # the same for the matrix that scores the next token
 WARM_POOL = 8  # such steps for which questions are drawn together, to have like lengths
 WARM_ROWS = 512  # questions in each step before the training proper
 
@@ -96,14 +97,16 @@ def warm_up(model: Llama, encoder: Encoder, crew: Crew, steps: int, peak: float)
 
 def optimizer(model: Llama) -> torch.optim.Optimizer:
     """Make the optimiser; norms do not decay, and what the warm-up taught moves slowly."""
-    known = {id(weight) for weight in model.bag_parts()}
-    groups: list[dict[str, object]] = [
-        {"params": [], "weight_decay": decay, "pace": pace}
-        for decay, pace in ((0.05, 1.0), (0.0, 1.0), (0.0, PACE))
+    paces = {id(weight): PACE for weight in model.bag_parts()}
+    paces[id(model.lm_head.weight)] = HEAD_PACE
+    groups = [
+        {
+            "params": [weight],
+            "weight_decay": 0.05 if weight.dim() == 2 and id(weight) not in paces else 0.0,
+            "pace": paces.get(id(weight), 1.0),
+        }
+        for weight in model.parameters()
     ]
-    for weight in model.parameters():
-        which = 2 if id(weight) in known else int(weight.dim() == 1)
-        groups[which]["params"] += [weight]
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 
 
@@ -146,9 +149,9 @@ def fit(model: Llama, encoder: Encoder, crew: Crew, steps: int, peak: float, out
 def main() -> None:
     """Train and write the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--warm", type=int, default=300)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     options = parser.parse_args()
     torch.manual_seed(SEED)
