@@ -33,7 +33,9 @@ class SamplingParams:
 
     ``temperature`` 0 always takes the likeliest token. ``top_p`` 1, ``top_k`` 0, ``min_p`` 0
     and ``repetition_penalty`` 1 are off. ``seed`` None draws afresh each time. ``system_prompt``
-    is put before the conversation when it has none of its own.
+    is put before the conversation when it has none of its own. The answer, not the reasoning, ends
+    before the first of the ``stop`` strings. ``logprobs`` asks for each token's log-probability and
+    for that many of the likeliest tokens beside it; None asks for nothing.
     """
 
     temperature: float = 0.7
@@ -44,6 +46,8 @@ class SamplingParams:
     max_tokens: int = 2048
     seed: int | None = None
     system_prompt: str = ""
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True)
