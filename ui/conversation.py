@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from engine.answers import AnswerState
-from engine.chats import Chats, ChatSummary, StoredChat, StoredMessage
+from engine.chats import LISTED, Chats, ChatSummary, StoredChat, StoredMessage
 from engine.records import (
     ChatEvent,
     GenerationStats,
@@ -42,6 +42,7 @@ class Conversation:
     owners: list[int] = field(default_factory=list)
     shown_messages: int = SHOWN_MESSAGES
     search: str = ""
+    listed: int = LISTED
     is_renaming: bool = False
     deleted: ChatSummary | None = None
     store: Chats | None = None

@@ -1,5 +1,6 @@
 """Conversations, kept on disk as they are written."""
 
+from engine.chats.reading import LISTED
 from engine.chats.records import (
     ChatSummary,
     ChatTree,
@@ -11,5 +12,6 @@ from engine.chats.records import (
 from engine.chats.store import Chats
 
 __all__ = [
-    "ChatSummary", "ChatTree", "Chats", "MessageState", "StoredChat", "StoredMessage", "Written",
+    "LISTED", "ChatSummary", "ChatTree", "Chats", "MessageState", "StoredChat", "StoredMessage",
+    "Written",
 ]  # fmt: skip
