@@ -1,7 +1,8 @@
 """From records to what the page shows. Pure; whatever came from outside is escaped here."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.records import (
     FinishReason,
@@ -57,6 +58,13 @@ def format_stats(stats: GenerationStats, reason: FinishReason) -> str:
     if ending := _ENDINGS[reason]:
         parts.append(ending)
     return " · ".join(parts)
+
+
+def format_left_out(left_out: Mapping[str, Any]) -> str:
+    """Which messages an answer's model did not see: a run of them, by how it begins and ends."""
+    count, of = left_out.get("count", 0), left_out.get("of", 0)
+    first, last = str(left_out.get("first", "")), str(left_out.get("last", ""))
+    return f"did not see {count:,} of {of:,} messages, from “{first}” to “{last}”"
 
 
 def model_title(repo_id: str, is_guide: bool) -> str:
