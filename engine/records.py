@@ -37,7 +37,9 @@ class SamplingParams:
     and ``repetition_penalty`` 1 are off. ``seed`` None draws afresh each time. ``system_prompt``
     is put before the conversation when it has none of its own. ``overflow`` says what happens when
     the conversation outgrows the context: no answer but an explanation, or one that was given
-    without the middle of the conversation.
+    without the middle of the conversation. The answer, not the reasoning, ends before the first of
+    the ``stop`` strings. ``logprobs`` asks for each token's log-probability and for that many of
+    the likeliest tokens beside it; None asks for nothing.
     """
 
     temperature: float = 0.7
@@ -49,6 +51,8 @@ class SamplingParams:
     seed: int | None = None
     system_prompt: str = ""
     overflow: Overflow = "stop"
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _footer(message: StoredMessage) -> str:
         stats = GenerationStats(**{k: v for k, v in details["stats"].items() if k in _STATS})
         parts.append(html.escape(format_stats(stats, details.get("reason") or "cancelled")))
         if isinstance(details.get("left_out"), dict):
-            parts.append(html.escape(format_left_out(details["left_out"])))
+            parts.append(format_left_out(details["left_out"]))
     elif details.get("edited"):
         parts.append("edited by you")
     if details.get("error"):

@@ -62,9 +62,14 @@ def format_stats(stats: GenerationStats, reason: FinishReason) -> str:
 
 def format_left_out(left_out: Mapping[str, Any]) -> str:
     """Which messages an answer's model did not see: a run of them, by how it begins and ends."""
-    count, of = left_out.get("count", 0), left_out.get("of", 0)
-    first, last = str(left_out.get("first", "")), str(left_out.get("last", ""))
+    count, of = int(left_out.get("count", 0)), int(left_out.get("of", 0))
+    first, last = (literal(str(left_out.get(name, ""))) for name in ("first", "last"))
     return f"did not see {count:,} of {of:,} messages, from “{first}” to “{last}”"
+
+
+def literal(text: str) -> str:
+    """Text that neither HTML nor Markdown takes for markup."""
+    return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in text)
 
 
 def model_title(repo_id: str, is_guide: bool) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 from engine.errors import Busy, EngineError, InUse, LoadFailed
 from engine.inference.context import estimate_fit, with_system_prompt
 from engine.inference.loads import LoadRequest
-from engine.inference.mailbox import ChatTicket, Mailbox
 from engine.inference.requests import check_messages, check_params
 from engine.inference.template_probe import probe_template
 from engine.inference.turn import Turn
 from engine.inference.worker import InferenceThread
+from engine.mailbox import ChatTicket, Mailbox
 from engine.records import (
     CheckedModel,
     ContextFit,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, InUse
 from engine.inference.context import fit_prompt, given_indexes, with_system_prompt
-from engine.inference.mailbox import ChatTicket, Mailbox
+from engine.inference.stops import StopStrings
+from engine.mailbox import ChatTicket, Mailbox
 from engine.records import (
     Finished,
     FinishReason,
@@ -57,6 +58,7 @@ class Turn:
         self._prefill_at = 0.0
         self._first_token_at = 0.0
         self._position = 0
+        self._stops = StopStrings(params.stop) if params.stop else None
 
     @property
     def is_cancelled(self) -> bool:
@@ -115,6 +117,11 @@ class Turn:
         self._count(token)
         self._emit(self._decoder.add(token))
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether one of its stop strings came, so that it has to be finished."""
+        return self._stops is not None and self._stops.is_found
+
     def on_end_token(self, token: int) -> None:
         """Take the token with which the model ended; it is no text."""
         self._count(token)
@@ -124,6 +131,7 @@ class Turn:
         """Hand out what was held back, and the figures."""
         if self.prompt:
             self._emit(self._decoder.finish(is_stopped_by_model=reason == "stop"))
+            self._put_text(self._stops.rest() if self._stops else "")
         stats = self._stats()
         if self.output:
             self.on_answered(self.model_id, stats)
@@ -145,7 +153,16 @@ class Turn:
 
     def _emit(self, pieces: list[tuple[bool, str]]) -> None:
         for is_reasoning, text in pieces:
-            self.mailbox.put(ReasoningDelta(text) if is_reasoning else TextDelta(text))
+            if self.is_stopped:
+                return
+            if is_reasoning:
+                self.mailbox.put(ReasoningDelta(text))
+            else:
+                self._put_text(self._stops.pass_on(text) if self._stops else text)
+
+    def _put_text(self, text: str) -> None:
+        if text:
+            self.mailbox.put(TextDelta(text))
 
     def _stats(self) -> GenerationStats:
         now = time.perf_counter()

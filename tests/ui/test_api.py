@@ -94,6 +94,9 @@ def test_chat_takes_a_model_and_settings(client: Client) -> None:
     assert first["finish_reason"] == "length" and first["stats"]["output_tokens"] == 5
     assert first["text"] == again["text"]
     assert again["stats"]["reused_tokens"] > 0
+    stop = {**params, "stop": [first["text"][2:4]]}
+    stopped = client.predict(ask("Hello"), TINY, stop, api_name="/chat")
+    assert (stopped["text"], stopped["finish_reason"]) == (first["text"][:2], "stop")
     used = {m["repo_id"]: m["last_used_at"] for m in client.predict(api_name="/library")}
     assert used[TINY] > 0
 
@@ -113,6 +116,7 @@ def test_chat_takes_a_model_and_settings(client: Client) -> None:
         (ask("Hello"), None, {"temperature": "hot"}, "temperature must be"),
         (ask("Hello"), None, {"max_tokens": 0}, "max_tokens must be a whole number"),
         (ask("Hello"), None, {"seed": -3}, "seed must be"),
+        (ask("Hello"), None, {"stop": ""}, "stop must be a list"),
         (ask("Hello"), None, {"warmth": 1}, "no setting 'warmth'"),
         (ask("word " * 500), TINY, {}, "at most 256"),
     ],

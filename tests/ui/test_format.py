@@ -1,5 +1,7 @@
 """Words and numbers on the page."""
 
+import html
+
 import pytest
 
 from engine.records import GenerationStats
@@ -76,3 +78,6 @@ def test_a_progress_bar_stays_within_its_ends() -> None:
 def test_the_line_says_which_messages_the_model_did_not_see() -> None:
     note = {"count": 4, "of": 9, "first": "How do I", "last": "Like so"}
     assert format_left_out(note) == "did not see 4 of 9 messages, from “How do I” to “Like so”"
+    marked = html.unescape(format_left_out({**note, "first": "*a* [b](c) <i>"}))
+    assert "“*a* [b](c) <i>”" in marked
+    assert not set("*[<") & set(format_left_out({**note, "first": "*a* [b](c) <i>"}))
