@@ -23,7 +23,7 @@ from engine.records import (
     Prefill,
     Queued,
 )
-from ui.format import format_bytes, format_stats, format_status, model_title
+from ui.format import format_bytes, format_left_out, format_stats, format_status, model_title
 from ui.format_attachments import format_file_blocks
 
 SHOWN_MESSAGES = 60
@@ -155,6 +155,8 @@ def _footer(message: StoredMessage) -> str:
     if isinstance(details.get("stats"), dict):
         stats = GenerationStats(**{k: v for k, v in details["stats"].items() if k in _STATS})
         parts.append(html.escape(format_stats(stats, details.get("reason") or "cancelled")))
+        if isinstance(details.get("left_out"), dict):
+            parts.append(format_left_out(details["left_out"]))
     elif details.get("edited"):
         parts.append("edited by you")
     if details.get("error"):
