@@ -9,7 +9,14 @@ import gradio as gr
 
 from engine import Engine
 from engine.answers import AnswerState, RunningAnswer
-from engine.chats import Chats, StoredMessage, Written
+from engine.chats import (
+    Attachment,
+    Chats,
+    StoredMessage,
+    Written,
+    attachment_details,
+    attachments_of,
+)
 from engine.errors import ChatChanged, EngineError
 from engine.records import SamplingParams
 from ui.conversation import SHOWN_MESSAGES, Conversation
@@ -20,6 +27,7 @@ UPDATE_S = 0.1
 FIRST_POLL_S = 0.03
 BUSY_BOX: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
 IDLE_BOX: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
+_CHANGES = ("continue", "version")  # links of the log that change the conversation
 Updates = AsyncIterator[tuple[Any, ...]]
 
 
@@ -47,6 +55,8 @@ class ChatHandlers:
     ) -> Updates:
         """Answer a new message. When not a word comes, the message goes back into the box."""
         if not text or not text.strip():
+            if conversation.attached:
+                gr.Info("Write what the model should do with the file.")
             yield gr.skip(), gr.skip()
             return
         if self._is_busy(conversation):
@@ -91,8 +101,10 @@ class ChatHandlers:
         chat = conversation.chat
         if kind == "earlier":
             conversation.shown_messages += 4 * SHOWN_MESSAGES
+        if kind == "file" and number.isdecimal() and direction.isdecimal():
+            conversation.fold(int(number), int(direction))
         message = chat.message(int(number)) if chat and number.isdecimal() else None
-        if message is None or kind == "earlier" or self._is_busy(conversation):
+        if message is None or kind not in _CHANGES or self._is_busy(conversation):
             yield self.blocks(conversation), gr.skip()
             return
         changed = (
@@ -200,11 +212,17 @@ class ChatHandlers:
             else None
         )
 
-    def _say(self, conversation: Conversation, parent_id: int | None, text: str) -> int:
+    def _say(
+        self, conversation: Conversation, parent_id: int | None, text: str,
+        attachments: tuple[Attachment, ...],
+    ) -> int:  # fmt: skip
         """Store a message under another one, in a new conversation if there is none."""
         chats, chat = self.chats_of(conversation), conversation.chat
         at = Written(chat.chat_id, chat.revision) if chat else chats.create(conversation.model_id)
-        said = chats.add(at.chat_id, at.revision, parent_id, "user", text)
+        said = chats.add(
+            at.chat_id, at.revision, parent_id, "user", text,
+            details=attachment_details(attachments),
+        )  # fmt: skip
         conversation.chat = chats.read(at.chat_id)
         return said.message_id
 
@@ -231,7 +249,9 @@ class ChatHandlers:
         self, conversation: Conversation, text: str, model_id: str, params: SamplingParams
     ) -> Updates:
         chat = conversation.chat
-        said = self._say(conversation, chat.messages[-1].message_id if chat else None, text)
+        last_id = chat.messages[-1].message_id if chat else None
+        said = self._say(conversation, last_id, text, conversation.attached)
+        conversation.attached = ()
         async for update in self.answer(conversation, said, model_id, params, taken_back=text):
             yield update
 
@@ -240,7 +260,7 @@ class ChatHandlers:
         params: SamplingParams,
     ) -> Updates:  # fmt: skip
         if message.role == "user":
-            said = self._say(conversation, message.parent_id, text)
+            said = self._say(conversation, message.parent_id, text, attachments_of(message))
             async for update in self.answer(conversation, said, model_id, params):
                 yield update
             return
@@ -290,6 +310,9 @@ class ChatHandlers:
         chats = self.chats_of(conversation)
         revision = chats.read(place.chat_id).revision
         gone = parent_id if taken_back else place.message_id
+        asked = conversation.chat.message(parent_id) if conversation.chat else None
+        if taken_back and asked is not None:
+            conversation.attached = attachments_of(asked) + conversation.attached
         left = chats.take_back(place.chat_id, revision, gone)
         conversation.chat = chats.read(place.chat_id) if left else None
         conversation.answering_id = 0

@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from engine.errors import EngineError, InsufficientMemory, InUse, LoadFailed
-from engine.inference.mailbox import Mailbox
 from engine.inference.residents import Residents
 from engine.inference.room import Room
+from engine.mailbox import Mailbox
 from engine.records import CheckedModel, LoadedModel, Loading, MemoryEstimate, Queued
 
 logger = logging.getLogger(__name__)

@@ -84,7 +84,10 @@ class SoloLane(Lane):
             self._keep_and_end()
             return
         turn.on_token(token)
-        if len(turn.output) >= turn.max_tokens:
+        if turn.is_stopped:
+            turn.finish("stop")
+            self._keep_and_end()
+        elif len(turn.output) >= turn.max_tokens:
             turn.finish_full()
             self._keep_and_end()
 
