@@ -1,7 +1,8 @@
 """From records to what the page shows. Pure; whatever came from outside is escaped here."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.records import (
     FinishReason,
@@ -59,6 +60,18 @@ def format_stats(stats: GenerationStats, reason: FinishReason) -> str:
     if ending := _ENDINGS[reason]:
         parts.append(ending)
     return " · ".join(parts)
+
+
+def format_left_out(left_out: Mapping[str, Any]) -> str:
+    """Which messages an answer's model did not see: a run of them, by how it begins and ends."""
+    count, of = int(left_out.get("count", 0)), int(left_out.get("of", 0))
+    first, last = (literal(str(left_out.get(name, ""))) for name in ("first", "last"))
+    return f"did not see {count:,} of {of:,} messages, from “{first}” to “{last}”"
+
+
+def literal(text: str) -> str:
+    """Text that neither HTML nor Markdown takes for markup."""
+    return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in text)
 
 
 def model_title(repo_id: str, is_guide: bool) -> str:

@@ -224,6 +224,11 @@ class MlxModel:
                 return self._render(messages, continue_final_message=True)
             return self._render(messages, add_generation_prompt=True)
 
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text by itself."""
+        with foreign_errors(_template_failed):
+            return len(self.tokenizer.encode(text, add_special_tokens=False))
+
     def stable_prefix_tokens(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
         """How many tokens of ``prompt`` will still be there when the conversation has gone on.
 

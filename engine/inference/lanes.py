@@ -121,7 +121,7 @@ class BatchLane(Lane):
         if self.model.is_trimmable or turn.output:
             return [rest]
         try:
-            stable = self.model.stable_prefix_tokens(turn.messages, turn.prompt) - reused
+            stable = self.model.stable_prefix_tokens(turn.sent, turn.prompt) - reused
         except TemplateFailed:  # it renders this conversation, but not a longer one of ours
             return [rest]
         return [rest[:stable], rest[stable:]] if 0 < stable < len(rest) else [rest]

@@ -1,9 +1,10 @@
 """Checks on what a visitor asks for, before any of it reaches the inference thread."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from engine.errors import InvalidRequest
-from engine.records import Message, SamplingParams
+from engine.records import Message, Overflow, Role, SamplingParams
 from engine.settings import Limits
 
 PARAM_RANGES: dict[str, tuple[float, float]] = {
@@ -18,7 +19,7 @@ MAX_STOPS = 16
 MAX_STOP_CHARS = 256
 MAX_LOGPROBS = 20
 _WHOLE = ("top_k", "max_tokens")
-_ROLES = ("system", "user", "assistant")
+_ROLES = get_args(Role)
 
 
 def check_params(params: SamplingParams) -> None:
@@ -38,6 +39,8 @@ def check_params(params: SamplingParams) -> None:
         raise InvalidRequest("seed must be a whole number from 0 to 4294967295, or empty.")
     if not isinstance(params.system_prompt, str):
         raise InvalidRequest("system_prompt must be text.")
+    if params.overflow not in get_args(Overflow):
+        raise InvalidRequest(f"overflow must be one of {', '.join(get_args(Overflow))}.")
     _check_stop(params.stop)
     count = params.logprobs
     if count is not None and (type(count) is not int or not 0 <= count <= MAX_LOGPROBS):

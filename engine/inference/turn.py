@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from engine.errors import ContextOverflow, EngineError, InUse
+from engine.errors import EngineError, InUse
+from engine.inference.context import fit_prompt, given_indexes, with_system_prompt
 from engine.inference.stops import StopStrings
 from engine.mailbox import ChatTicket, Mailbox
 from engine.records import (
@@ -39,6 +40,8 @@ class Turn:
     ) -> None:
         self.model_id = model_id
         self.messages = tuple(messages)
+        self.sent: tuple[Message, ...] = ()
+        self.left_out: tuple[int, ...] = ()
         self.params = params
         self.mailbox = Mailbox(on_close)
         self.ticket = ChatTicket(self.mailbox)
@@ -80,18 +83,14 @@ class Turn:
         """Render the prompt, once. Raises TemplateFailed and ContextOverflow."""
         if self.prompt:  # its model had to leave in the middle of the answer, and is back
             return
-        self.prompt = model.render_prompt(self.messages)
-        limit = model.context_tokens
-        if len(self.prompt) >= limit:
-            raise ContextOverflow(
-                f"The conversation is {len(self.prompt):,} tokens long; this model reads at most"
-                f" {limit:,}.",
-                "Shorten the message, or start a new chat.",
-                prompt_tokens=len(self.prompt),
-                limit_tokens=limit,
-            )
-        self.max_tokens = min(self.params.max_tokens, limit - len(self.prompt))
-        self._decoder = model.text_decoder(model.answer_start(self.messages, self.prompt))
+        messages = with_system_prompt(self.messages, self.params)
+        fitted = fit_prompt(
+            messages, self.params, model.context_tokens, model.render_prompt, model.count_tokens
+        )
+        self.left_out = given_indexes(fitted.left_out, messages, self.messages)
+        self.prompt, self.sent = fitted.tokens, fitted.sent
+        self.max_tokens = min(self.params.max_tokens, model.context_tokens - len(self.prompt))
+        self._decoder = model.text_decoder(model.answer_start(self.sent, self.prompt))
         self._peak_memory_bytes = model.peak_memory_bytes
 
     def wait_at(self, position: int) -> None:
@@ -168,7 +167,9 @@ class Turn:
     def _stats(self) -> GenerationStats:
         now = time.perf_counter()
         if not self.output:
-            return GenerationStats(len(self.prompt), self._reused_tokens)
+            return GenerationStats(
+                len(self.prompt), self._reused_tokens, left_out=self.left_out
+            )  # fmt: skip
         prefill_s = self._first_token_at - self._prefill_at
         decode_s = now - self._first_token_at
         new_tokens = len(self.prompt) - self._reused_tokens
@@ -182,4 +183,5 @@ class Turn:
             decode_per_s=more_tokens / decode_s if decode_s > 0 and more_tokens else 0.0,
             peak_memory_bytes=self._peak_memory_bytes(),
             model_peak_bytes=self.own_peak_bytes(),
+            left_out=self.left_out,
         )
