@@ -20,6 +20,7 @@ from engine.log import set_up_logging
 from engine.settings import GUIDE_ID
 from ui.app import build_app, launch_options
 from ui.edges import rest_between_polls
+from ui.openai_api import openai_routes
 
 DEFAULT_PORT = 7860
 EXIT_TIMEOUT_S = 4.0
@@ -142,9 +143,10 @@ def _serve(engine: Engine, default_model: str, host: str, port: int, open_browse
         )
     demo = build_app(engine, default_model)
     rest_between_polls(demo)
-    demo.launch(
+    server, _, _ = demo.launch(
         server_name=host, server_port=port, prevent_thread_lock=True, **launch_options()
     )  # fmt: skip
+    server.router.routes.insert(0, openai_routes(engine))  # before Gradio's pages of any name
     engine.inference.start()
     engine.inference.load(default_model)
     shown_host = f"[{host}]" if ":" in host else host

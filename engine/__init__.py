@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from engine.answers import Answers
+from engine.api_key import ApiKey
 from engine.chats import Chats
 from engine.discover import Discover
 from engine.downloads import Downloads
@@ -27,6 +28,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.api_key = ApiKey(settings.data_dir / "api_key")
         self.preferences = Preferences(settings.data_dir / "preferences.json")
         self.library = Library(
             settings, supported_architectures, self._known_budget_bytes, self._why_in_use,

@@ -1,12 +1,15 @@
 """The Gradio API, called as programs call it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from openai import OpenAI
 
+from engine.api_key import ApiKey
 from tests.app_process import RunningApp, running_app
 from tests.models import write_model
 
@@ -19,8 +22,12 @@ STATS = {
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    folder = tmp_path_factory.mktemp("api")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def app(folder: Path) -> Iterator[RunningApp]:
     write_model(folder / "models" / TINY, context=256)
     damaged = write_model(folder / "models" / "tiny" / "damaged", shards=2)
     (damaged / "model-00002-of-00002.safetensors").unlink()
@@ -127,6 +134,21 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(
     with pytest.raises(AppError, match=words):
         client.predict(messages, model, params, api_name="/chat")
     assert client.predict(ask("Hello"), None, {}, api_name="/chat")["text"]
+
+
+def test_the_openai_client_is_answered_on_the_same_port(app: RunningApp, folder: Path) -> None:
+    key = ApiKey(folder / "data" / "api_key").reveal()
+    with OpenAI(base_url=f"{app.url}/v1", api_key=key, max_retries=0, timeout=60) as openai:
+        assert {GUIDE, TINY} <= {model.id for model in openai.models.list()}
+        messages: Any = [
+            {"role": "developer", "content": "Answer briefly."},
+            {"role": "user", "content": [{"type": "text", "text": "What can I do here?"}]},
+        ]
+        whole = openai.chat.completions.create(model=GUIDE, messages=messages, seed=1)
+        assert whole.choices[0].message.content and whole.choices[0].finish_reason == "stop"
+        parts = openai.chat.completions.create(model=GUIDE, messages=messages, seed=1, stream=True)
+        texts = [part.choices[0].delta.content or "" for part in parts]
+        assert "".join(texts) == whole.choices[0].message.content and len(texts) > 3
 
 
 @pytest.mark.parametrize("name", ["/load", "/unload"])
