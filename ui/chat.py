@@ -18,10 +18,9 @@ from ui.chat_list import ChatList, ChatListHandlers, build_chat_list, wire_chat_
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format import format_pill
-from ui.model_picker import ModelHandlers, examples_for
+from ui.model_picker import HERE, ModelHandlers, examples_for
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
-_PLACEHOLDER = "## What is on your mind?\nEverything you write stays on this computer."
 _LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
@@ -64,7 +63,7 @@ def build_chat() -> ChatView:
             log = gr.Chatbot(
                 elem_id="log", label="Conversation", show_label=False, layout="panel",
                 buttons=["copy"], feedback_options=None, group_consecutive_messages=False,
-                placeholder=_PLACEHOLDER, examples=examples_for(GUIDE_ID),
+                placeholder=HERE, examples=examples_for(GUIDE_ID),
                 latex_delimiters=_LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
@@ -106,16 +105,22 @@ def wire_chat(
     view.model.change(
         shows_errors(models.choose_model), [view.model, conversation], chosen, **private
     )
-    send = shows_errors(chatting.send), [view.box, *asked], shown
+    everything = [*shown, view.chats.entries]
+    send = shows_errors(listing.beside(chatting.send)), [view.box, *asked], everything
+    ask = view.log.example_select(_example_text, None, view.box, **direct).then
     for answered in (
         view.box.submit(*send, trigger_mode="multiple", **private),
-        view.log.example_select(_example_text, None, view.box, **direct).then(*send, **private),
-        view.log.retry(shows_errors(chatting.regenerate), asked, shown, **private),
-        view.log.edit(shows_errors(chatting.edit), asked, shown, **private),
-        view.chats.entries.like(shows_errors(chatting.follow_link), asked, shown, **private),
-        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct),
-    ):
-        answered.then(*entries, **private)
+        ask(*send, **private),
+        *(
+            event(shows_errors(listing.beside(handler)), asked, everything, **private)
+            for event, handler in (
+                (view.log.retry, chatting.regenerate), (view.log.edit, chatting.edit),
+                (view.chats.entries.like, chatting.follow_link),
+            )
+        ),
+        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct)
+        .then(*entries, **private),
+    ):  # fmt: skip
         answered.then(*files, **private)
     view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
     wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
