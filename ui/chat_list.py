@@ -7,6 +7,8 @@ from typing import Any
 import gradio as gr
 
 from engine import Engine
+from engine.foreign_json import MAX_IMPORT_BYTES
+from ui.chat_files import ChatFileHandlers, ChatFiles, build_chat_files, wire_chat_files
 from ui.chat_handlers import BUSY_BOX, IDLE_BOX, ChatHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
@@ -16,7 +18,10 @@ from ui.format_chats import format_chat_list
 _ON_LOAD = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-act]');
-  if (button) trigger('select', {act: button.dataset.act, id: button.dataset.id, text: ''});
+  const isExport = button?.dataset.act.startsWith('export');
+  if (!button) return;
+  const {act, id} = button.dataset;
+  trigger(isExport ? 'download' : 'select', {act, id, text: ''});
 });
 element.addEventListener('keydown', (event) => {
   const box = event.target.closest('input[data-act]');
@@ -33,8 +38,16 @@ window.pomonaFollow = (event) => {
   event.stopPropagation();
   trigger('like', {target_link: link.getAttribute('href').slice(1)});
 };
+window.pomonaImport = (event) => {  // Gradio would say nothing of a file that is too large
+  const file = event.target.closest?.('#chats') && event.target.files?.[0];
+  if (!file || file.size <= most_bytes) return;
+  event.stopImmediatePropagation();
+  trigger('upload', {id: String(file.size)});
+  event.target.value = '';
+};
 if (!window.pomonaListens) {
   window.pomonaListens = true;
+  document.addEventListener('change', (event) => window.pomonaImport(event), true);
   document.addEventListener('click', (event) => window.pomonaFollow(event), true);
   document.addEventListener('click', (event) => {  // on a phone the list lies over the chat
     const isBeside = !event.target.closest('#chats, #chats-button');
@@ -42,7 +55,7 @@ if (!window.pomonaListens) {
       document.getElementById('chat-row').classList.remove('turned');
   });
 }
-"""
+""".replace("most_bytes", str(MAX_IMPORT_BYTES))
 _TOGGLE_JS = "() => document.getElementById('chat-row').classList.toggle('turned')"
 
 
@@ -53,6 +66,7 @@ class ChatList:
     search: gr.Textbox
     entries: gr.HTML
     toggle: gr.Button
+    files: ChatFiles
 
 
 def build_chat_list(toggle: gr.Button) -> ChatList:
@@ -63,7 +77,8 @@ def build_chat_list(toggle: gr.Button) -> ChatList:
             placeholder="Search chats", elem_id="chat-search",
         )  # fmt: skip
         entries = gr.HTML("", elem_id="chat-list", js_on_load=_ON_LOAD)
-    return ChatList(search, entries, toggle)
+        files = build_chat_files()
+    return ChatList(search, entries, toggle, files)
 
 
 class ChatListHandlers:
@@ -71,11 +86,11 @@ class ChatListHandlers:
 
     def __init__(self, engine: Engine, chatting: ChatHandlers) -> None:
         self._engine = engine
-        self._chatting = chatting
+        self.chatting = chatting
 
     def entries(self, conversation: Conversation) -> str:
         """The list as it is now."""
-        chats = self._chatting.chats_of(conversation)
+        chats = self.chatting.chats_of(conversation)
         found = chats.list(conversation.search)
         return format_chat_list(
             found, conversation.chat.chat_id if conversation.chat else "",
@@ -103,7 +118,7 @@ class ChatListHandlers:
 
     def _change(self, act: str, chat_id: str, text: str, conversation: Conversation) -> bool:
         """Do it; whether the shown conversation is gone."""
-        chats = self._chatting.chats_of(conversation)
+        chats = self.chatting.chats_of(conversation)
         conversation.is_renaming = act == "rename"
         if act == "title":
             chats.rename(chat_id, text)
@@ -119,7 +134,7 @@ class ChatListHandlers:
             chats.delete(chat_id)
             conversation.deleted = deleted
             if conversation.chat and conversation.chat.chat_id == chat_id:
-                self._chatting.stop(conversation)
+                self.chatting.stop(conversation)
                 conversation.show(None)
                 return True
         return False
@@ -128,16 +143,16 @@ class ChatListHandlers:
         self, chat_id: str, conversation: Conversation
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Show a conversation, and follow its answer if one is being written."""
-        chats = self._chatting.chats_of(conversation)
+        chats = self.chatting.chats_of(conversation)
         conversation.show(chats.read(chat_id))
         last = conversation.chat.messages[-1] if conversation.chat else None
         is_writing = bool(
             last and last.state == "writing" and self._engine.answers.find(chats, last.message_id)
         )
         box = gr.Textbox(**(BUSY_BOX if is_writing else IDLE_BOX))
-        yield self.entries(conversation), self._chatting.blocks(conversation), box
+        yield self.entries(conversation), self.chatting.blocks(conversation), box
         if is_writing and last is not None:
-            async for log, box in self._chatting.follow(conversation, last.message_id):
+            async for log, box in self.chatting.follow(conversation, last.message_id):
                 yield gr.skip(), log, box
             yield self.entries(conversation), gr.skip(), gr.skip()
 
@@ -150,6 +165,10 @@ def wire_chat_list(
     view.entries.select(
         shows_errors(handlers.act), conversation, [view.entries, *shown], **private
     )  # fmt: skip
+    listing = shows_errors(handlers.entries), conversation, view.entries
+    wire_chat_files(
+        view.files, ChatFileHandlers(handlers.chatting), view.entries, listing, conversation, shown
+    )
     view.search.input(
         shows_errors(handlers.find), [view.search, conversation], view.entries,
         trigger_mode="always_last", **private,
