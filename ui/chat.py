@@ -106,16 +106,22 @@ def wire_chat(
     view.model.change(
         shows_errors(models.choose_model), [view.model, conversation], chosen, **private
     )
-    send = shows_errors(chatting.send), [view.box, *asked], shown
+    everything = [*shown, view.chats.entries]
+    send = shows_errors(listing.beside(chatting.send)), [view.box, *asked], everything
+    ask = view.log.example_select(_example_text, None, view.box, **direct).then
     for answered in (
         view.box.submit(*send, trigger_mode="multiple", **private),
-        view.log.example_select(_example_text, None, view.box, **direct).then(*send, **private),
-        view.log.retry(shows_errors(chatting.regenerate), asked, shown, **private),
-        view.log.edit(shows_errors(chatting.edit), asked, shown, **private),
-        view.chats.entries.like(shows_errors(chatting.follow_link), asked, shown, **private),
-        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct),
-    ):
-        answered.then(*entries, **private)
+        ask(*send, **private),
+        *(
+            event(shows_errors(listing.beside(handler)), asked, everything, **private)
+            for event, handler in (
+                (view.log.retry, chatting.regenerate), (view.log.edit, chatting.edit),
+                (view.chats.entries.like, chatting.follow_link),
+            )
+        ),
+        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct)
+        .then(*entries, **private),
+    ):  # fmt: skip
         answered.then(*files, **private)
     view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
     wire_attachments(view.attachments, attaching, conversation, view.box, view.model)

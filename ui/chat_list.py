@@ -1,12 +1,14 @@
 """The conversations beside the chat: found, opened, named, pinned, deleted, taken out and in."""
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from engine import Engine
+from engine.chats import LISTED
 from engine.foreign_json import MAX_IMPORT_BYTES
 from ui.chat_files import ChatFileHandlers, ChatFiles, build_chat_files, wire_chat_files
 from ui.chat_handlers import BUSY_BOX, IDLE_BOX, ChatHandlers
@@ -86,22 +88,41 @@ class ChatListHandlers:
 
     def __init__(self, engine: Engine, chatting: ChatHandlers) -> None:
         self._engine = engine
-        self.chatting = chatting
+        self._chatting = chatting
+        self.files = ChatFileHandlers(chatting)
 
     def entries(self, conversation: Conversation) -> str:
         """The list as it is now."""
-        chats = self.chatting.chats_of(conversation)
-        found = chats.list(conversation.search)
+        chats = self._chatting.chats_of(conversation)
+        found = chats.list(conversation.search, conversation.listed + 1)
         return format_chat_list(
-            found, conversation.chat.chat_id if conversation.chat else "",
+            found[: conversation.listed], conversation.chat.chat_id if conversation.chat else "",
             self._engine.answers.chats_being_written(chats), bool(conversation.search.strip()),
             conversation.is_renaming, conversation.deleted, chats.problem,
+            len(found) > conversation.listed,
         )  # fmt: skip
 
     def find(self, text: str, conversation: Conversation) -> str:
         """Show the conversations that hold these words."""
-        conversation.search = text or ""
+        conversation.search, conversation.listed = text or "", LISTED
         return self.entries(conversation)
+
+    def beside(self, handler: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
+        """A handler of the log and the box with the list as one more output.
+
+        The list is made anew when there is something to show, and when all is over.
+        """
+
+        @functools.wraps(handler)
+        async def stream(*values: Any) -> AsyncIterator[tuple[Any, ...]]:
+            conversation = next(one for one in values if isinstance(one, Conversation))
+            is_first = True
+            async for update in handler(*values):
+                yield *update, self.entries(conversation) if is_first else gr.skip()
+                is_first = False
+            yield gr.skip(), gr.skip(), self.entries(conversation)
+
+        return stream
 
     async def act(
         self, data: gr.EventData, conversation: Conversation
@@ -118,9 +139,11 @@ class ChatListHandlers:
 
     def _change(self, act: str, chat_id: str, text: str, conversation: Conversation) -> bool:
         """Do it; whether the shown conversation is gone."""
-        chats = self.chatting.chats_of(conversation)
+        chats = self._chatting.chats_of(conversation)
         conversation.is_renaming = act == "rename"
-        if act == "title":
+        if act == "more":
+            conversation.listed += LISTED
+        elif act == "title":
             chats.rename(chat_id, text)
         elif act == "pin":
             chats.pin(chat_id, not next(
@@ -134,7 +157,7 @@ class ChatListHandlers:
             chats.delete(chat_id)
             conversation.deleted = deleted
             if conversation.chat and conversation.chat.chat_id == chat_id:
-                self.chatting.stop(conversation)
+                self._chatting.stop(conversation)
                 conversation.show(None)
                 return True
         return False
@@ -143,16 +166,13 @@ class ChatListHandlers:
         self, chat_id: str, conversation: Conversation
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Show a conversation, and follow its answer if one is being written."""
-        chats = self.chatting.chats_of(conversation)
+        chats = self._chatting.chats_of(conversation)
         conversation.show(chats.read(chat_id))
-        last = conversation.chat.messages[-1] if conversation.chat else None
-        is_writing = bool(
-            last and last.state == "writing" and self._engine.answers.find(chats, last.message_id)
-        )
-        box = gr.Textbox(**(BUSY_BOX if is_writing else IDLE_BOX))
-        yield self.entries(conversation), self.chatting.blocks(conversation), box
-        if is_writing and last is not None:
-            async for log, box in self.chatting.follow(conversation, last.message_id):
+        running = self._chatting.running_at_end(conversation)
+        box = gr.Textbox(**(BUSY_BOX if running else IDLE_BOX))
+        yield self.entries(conversation), self._chatting.blocks(conversation), box
+        if running is not None:
+            async for log, box in self._chatting.follow(conversation, running):
                 yield gr.skip(), log, box
             yield self.entries(conversation), gr.skip(), gr.skip()
 
@@ -166,9 +186,7 @@ def wire_chat_list(
         shows_errors(handlers.act), conversation, [view.entries, *shown], **private
     )  # fmt: skip
     listing = shows_errors(handlers.entries), conversation, view.entries
-    wire_chat_files(
-        view.files, ChatFileHandlers(handlers.chatting), view.entries, listing, conversation, shown
-    )
+    wire_chat_files(view.files, handlers.files, view.entries, listing, conversation, shown)
     view.search.input(
         shows_errors(handlers.find), [view.search, conversation], view.entries,
         trigger_mode="always_last", **private,

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.answers import AnswerState
 from engine.chats import (
+    LISTED,
     Attachment,
     Chats,
     ChatSummary,
@@ -53,6 +54,7 @@ class Conversation:
     owners: list[int] = field(default_factory=list)
     shown_messages: int = SHOWN_MESSAGES
     search: str = ""
+    listed: int = LISTED
     is_renaming: bool = False
     deleted: ChatSummary | None = None
     store: Chats | None = None

@@ -9,6 +9,7 @@ from engine.chats.attached import (
     attachments_of,
     with_attachments,
 )
+from engine.chats.reading import LISTED
 from engine.chats.records import (
     ChatSummary,
     ChatTree,
@@ -20,7 +21,7 @@ from engine.chats.records import (
 from engine.chats.store import Chats
 
 __all__ = [
-    "MAX_FILES", "MAX_TEXT_CHARS", "Attachment", "ChatSummary", "ChatTree", "Chats",
+    "LISTED", "MAX_FILES", "MAX_TEXT_CHARS", "Attachment", "ChatSummary", "ChatTree", "Chats",
     "MessageState", "StoredChat", "StoredMessage", "Written", "as_block", "attachment_details",
     "attachments_of", "with_attachments",
 ]  # fmt: skip
