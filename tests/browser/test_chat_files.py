@@ -64,7 +64,7 @@ def test_messages_as_openai_has_them_come_in(chat: FilesPage, tmp_path: Path) ->
 def test_files_that_are_cut_off_foreign_or_huge_say_so_and_change_nothing(
     chat: FilesPage, tmp_path: Path
 ) -> None:
-    chat.ask("What is a potoroo?")
+    chat.ask("What is a ningaui?")
     chat.wait_for_answers(1)
     raw = chat.save("JSON", tmp_path).read_bytes()
     files = {
@@ -82,5 +82,5 @@ def test_files_that_are_cut_off_foreign_or_huge_say_so_and_change_nothing(
         file.truncate(60_000_000)
     chat.bring(huge)
     expect(chat.toast.filter(has_text="has 60 MB; an import may have 50 MB")).to_be_visible()
-    expect(chat.questions).to_have_text("What is a potoroo?")
-    expect(chat.entry("potoroo")).to_have_count(1)
+    expect(chat.questions).to_have_text("What is a ningaui?")
+    expect(chat.entry("ningaui")).to_have_count(1)
