@@ -11,7 +11,7 @@
     ├ DownloadError     InsufficientDisk(needed_bytes, free_bytes) · IntegrityFailed · Interrupted
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
     ├ AttachmentError
-    └ AccessError       NotOwner · QuotaExceeded
+    └ AccessError       NotOwner · QuotaExceeded · LinkEnded
     Cancelled(Exception)    control flow, never shown
 
 ``message`` is one sentence for the person, ``hint`` says what to do next; the foreign
@@ -174,6 +174,10 @@ class NotOwner(AccessError):
 
 class QuotaExceeded(AccessError):
     """A guest used up what a guest may use."""
+
+
+class LinkEnded(AccessError):
+    """The owner, or the clock, ended the time of guests."""
 
 
 class Cancelled(Exception):

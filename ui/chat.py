@@ -15,7 +15,7 @@ from ui.model_picker import ModelHandlers, examples_for
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
 _PLACEHOLDER = "## What is on your mind?\nEverything you write stays on this computer."
-_LATEX: list[dict[str, str | bool]] = [
+LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
@@ -57,7 +57,7 @@ def build_chat() -> ChatView:
                 elem_id="log", label="Conversation", show_label=False, layout="panel",
                 buttons=["copy"], feedback_options=None, group_consecutive_messages=False,
                 placeholder=_PLACEHOLDER, examples=examples_for(GUIDE_ID),
-                latex_delimiters=_LATEX, height="100%", autoscroll=True, allow_tags=False,
+                latex_delimiters=LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
             with gr.Column(elem_id="composer"):
@@ -95,7 +95,7 @@ def wire_chat(
     send = shows_errors(chatting.send), [view.box, *asked], shown
     for answered in (
         view.box.submit(*send, trigger_mode="multiple", **private),
-        view.log.example_select(_example_text, None, view.box, **direct).then(*send, **private),
+        view.log.example_select(example_text, None, view.box, **direct).then(*send, **private),
         view.log.retry(shows_errors(chatting.regenerate), asked, shown, **private),
         view.log.edit(shows_errors(chatting.edit), asked, shown, **private),
         view.chats.entries.like(shows_errors(chatting.follow_link), asked, shown, **private),
@@ -107,5 +107,6 @@ def wire_chat(
     wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
 
 
-def _example_text(event: gr.SelectData) -> str:
+def example_text(event: gr.SelectData) -> str:
+    """The question behind an example."""
     return str(event.value["text"])
