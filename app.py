@@ -31,6 +31,7 @@ from ui.edges import rest_between_polls
 from ui.guard import visitor_now
 from ui.guest_app import build_guest_app
 from ui.hosts import Hosts
+from ui.openai_api import openai_routes
 from ui.serving import behind_gate
 
 DEFAULT_PORT = 7860
@@ -196,7 +197,10 @@ def _serve(
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
     rest_between_polls(demo)
-    demo.launch(server_name=host, server_port=port, prevent_thread_lock=True, **options)
+    server, _, _ = demo.launch(
+        server_name=host, server_port=port, prevent_thread_lock=True, **options
+    )
+    server.router.routes.insert(0, openai_routes(engine))  # before Gradio's pages of any name
     engine.inference.start()
     engine.inference.load(default_model)
     shown_host = f"[{host}]" if ":" in host else host

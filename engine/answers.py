@@ -28,6 +28,7 @@ SAVE_S = 0.5  # how much of an answer a crash may cost
 SAVE_TRIES = 20
 SAVE_AGAIN_S = 3.0
 CLOSE_S = 1.0
+EXCERPT_CHARS = 60
 
 
 class Ticket(Protocol):
@@ -70,8 +71,12 @@ class AnswerState:
 class RunningAnswer:
     """One answer being written. Safe to read from any thread."""
 
-    def __init__(self, ticket: Ticket, place: Written, text: str = "", reasoning: str = "") -> None:
+    def __init__(
+        self, ticket: Ticket, place: Written, text: str = "", reasoning: str = "",
+        asked: Sequence[Message] = (),
+    ) -> None:  # fmt: skip
         self.message_id, self.chat_id = place.message_id, place.chat_id
+        self.asked = tuple(asked)
         self._ticket = ticket
         self._parts, self._thoughts = [text], [reasoning]
         self._step: ChatEvent | None = None
@@ -164,7 +169,7 @@ class Answers:
             failed = AnswerState(text, reasoning, error=error)
             chats.finish_answer(place.message_id, text, reasoning, failed.details())
             raise
-        answer = RunningAnswer(ticket, place, text, reasoning)
+        answer = RunningAnswer(ticket, place, text, reasoning, messages)
         with self._lock:
             self._running[id(chats), place.message_id] = answer
         threading.Thread(
@@ -221,11 +226,12 @@ class Answers:
         ended = AnswerState(
             state.text, state.reasoning, state.reasoning_s, None, state.reason, state.stats, error
         )
+        details = ended.details()
+        if ended.stats is not None and ended.stats.left_out:
+            details["left_out"] = _describe_left_out(answer.asked, ended.stats.left_out)
         for attempt in range(SAVE_TRIES):
             try:
-                chats.finish_answer(
-                    answer.message_id, ended.text, ended.reasoning, ended.details()
-                )  # fmt: skip
+                chats.finish_answer(answer.message_id, ended.text, ended.reasoning, details)
                 break
             except ChatsError as problem:
                 logger.warning("an answer could not be saved: %s", problem.__cause__ or problem)
@@ -235,6 +241,15 @@ class Answers:
         answer.finish(error)
         with self._lock:
             self._running.pop((id(chats), answer.message_id), None)
+
+
+def _describe_left_out(asked: Sequence[Message], left_out: Sequence[int]) -> dict[str, Any]:
+    """Which messages the model did not see, in words that stay true when the chat is changed."""
+    first, last = (" ".join(asked[index].text.split()) for index in (left_out[0], left_out[-1]))
+    return {
+        "count": len(left_out), "of": len(asked),
+        "first": first[:EXCERPT_CHARS], "last": last[:EXCERPT_CHARS],
+    }  # fmt: skip
 
 
 def _save_draft(chats: Chats, answer: RunningAnswer) -> None:

@@ -8,11 +8,13 @@ from engine.download_records import DeletePlan as DeletePlan  # these are part o
 from engine.download_records import DownloadPlan as DownloadPlan
 from engine.download_records import DownloadState as DownloadState
 from engine.download_records import DownloadStatus as DownloadStatus
+from engine.estimates import ContextFit as ContextFit
 from engine.estimates import Fit as Fit
 from engine.estimates import KVCacheSize as KVCacheSize
 from engine.estimates import MemoryEstimate as MemoryEstimate
 
 Role = Literal["system", "user", "assistant"]
+Overflow = Literal["stop", "leave_out"]
 FinishReason = Literal["stop", "length", "context", "cancelled"]
 Backend = Literal["metal", "cuda", "cpu"]
 Source = Literal["pomona", "built-in", "huggingface", "lmstudio", "path"]
@@ -33,7 +35,11 @@ class SamplingParams:
 
     ``temperature`` 0 always takes the likeliest token. ``top_p`` 1, ``top_k`` 0, ``min_p`` 0
     and ``repetition_penalty`` 1 are off. ``seed`` None draws afresh each time. ``system_prompt``
-    is put before the conversation when it has none of its own.
+    is put before the conversation when it has none of its own. ``overflow`` says what happens when
+    the conversation outgrows the context: no answer but an explanation, or one that was given
+    without the middle of the conversation. The answer, not the reasoning, ends before the first of
+    the ``stop`` strings. ``logprobs`` asks for each token's log-probability and for that many of
+    the likeliest tokens beside it; None asks for nothing.
     """
 
     temperature: float = 0.7
@@ -44,6 +50,9 @@ class SamplingParams:
     max_tokens: int = 2048
     seed: int | None = None
     system_prompt: str = ""
+    overflow: Overflow = "stop"
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class GenerationStats:
 
     ``peak_memory_bytes`` is the most that MLX held, for all models; ``model_peak_bytes`` what this
     model took of it, 0 when that cannot be told because others ran or were loaded beside it.
+    ``left_out`` are indexes of the messages, as they were given, that the model did not see.
     """
 
     prompt_tokens: int = 0
@@ -62,6 +72,7 @@ class GenerationStats:
     decode_per_s: float = 0.0
     peak_memory_bytes: int = 0
     model_peak_bytes: int = 0
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,6 +174,7 @@ class CheckedModel:
     """A model whose files were found whole, and fit for mlx-lm to load.
 
     ``context_tokens`` 0 and ``template`` None mean that its files do not say, or have none.
+    ``kv_bits`` is how many bits a value of its cache shall take, 16 for as the model has it.
     """
 
     repo_id: str
@@ -170,6 +182,7 @@ class CheckedModel:
     estimate: MemoryEstimate
     context_tokens: int
     template: str | None
+    kv_bits: int = 16
 
 
 @dataclass(frozen=True)

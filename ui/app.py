@@ -10,6 +10,8 @@ from engine.access import Access
 from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
+from ui.attachments import AttachmentHandlers
+from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
 from ui.chat import build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
@@ -28,6 +30,7 @@ from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 256
 STREAMS_AT_ONCE = 64
+MAX_UPLOAD = "50mb"  # what is read of it is less, see engine.attachments and engine.chats.imports
 
 
 def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
@@ -47,7 +50,14 @@ def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
         chatting, finding = ChatHandlers(engine), DiscoverHandlers(engine)
         models = ModelHandlers(engine, default_model)
         managing = ManageHandlers(engine)
-        wire_chat(chat, chatting, models, ChatListHandlers(engine, chatting), demo, chat_tab)
+        wire_chat(
+            chat, chatting, models, ChatListHandlers(engine, chatting),
+            AttachmentHandlers(engine), demo, chat_tab,
+        )  # fmt: skip
+        wire_cache_choice(
+            chat.settings.kv_bits, CacheChoiceHandlers(engine, models.follow_load), chat.model,
+            chat.model_status, chat.conversation,
+        )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
         wire_crossings(
@@ -82,7 +92,7 @@ def launch_options(lifespan: Lifespan) -> dict[str, Any]:
         "ssr_mode": False,
         "show_error": True,
         "enable_monitoring": False,
-        "max_file_size": "1kb",
+        "max_file_size": MAX_UPLOAD,
         "quiet": True,
         "share": False,
         "mcp_server": False,

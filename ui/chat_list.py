@@ -1,12 +1,14 @@
 """The conversations beside the chat: found, opened, named, pinned, deleted, taken out and in."""
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from engine import Engine
+from engine.chats import LISTED
 from ui.chat_handlers import BUSY_BOX, IDLE_BOX, ChatHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
@@ -76,17 +78,35 @@ class ChatListHandlers:
     def entries(self, conversation: Conversation) -> str:
         """The list as it is now."""
         chats = self._chatting.chats_of(conversation)
-        found = chats.list(conversation.search)
+        found = chats.list(conversation.search, conversation.listed + 1)
         return format_chat_list(
-            found, conversation.chat.chat_id if conversation.chat else "",
+            found[: conversation.listed], conversation.chat.chat_id if conversation.chat else "",
             self._engine.answers.chats_being_written(chats), bool(conversation.search.strip()),
             conversation.is_renaming, conversation.deleted, chats.problem,
+            len(found) > conversation.listed,
         )  # fmt: skip
 
     def find(self, text: str, conversation: Conversation) -> str:
         """Show the conversations that hold these words."""
-        conversation.search = text or ""
+        conversation.search, conversation.listed = text or "", LISTED
         return self.entries(conversation)
+
+    def beside(self, handler: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
+        """A handler of the log and the box with the list as one more output.
+
+        The list is made anew when there is something to show, and when all is over.
+        """
+
+        @functools.wraps(handler)
+        async def stream(*values: Any) -> AsyncIterator[tuple[Any, ...]]:
+            conversation = next(one for one in values if isinstance(one, Conversation))
+            is_first = True
+            async for update in handler(*values):
+                yield *update, self.entries(conversation) if is_first else gr.skip()
+                is_first = False
+            yield gr.skip(), gr.skip(), self.entries(conversation)
+
+        return stream
 
     async def act(
         self, data: gr.EventData, conversation: Conversation
@@ -105,7 +125,9 @@ class ChatListHandlers:
         """Do it; whether the shown conversation is gone."""
         chats = self._chatting.chats_of(conversation)
         conversation.is_renaming = act == "rename"
-        if act == "title":
+        if act == "more":
+            conversation.listed += LISTED
+        elif act == "title":
             chats.rename(chat_id, text)
         elif act == "pin":
             chats.pin(chat_id, not next(
@@ -130,14 +152,11 @@ class ChatListHandlers:
         """Show a conversation, and follow its answer if one is being written."""
         chats = self._chatting.chats_of(conversation)
         conversation.show(chats.read(chat_id))
-        last = conversation.chat.messages[-1] if conversation.chat else None
-        is_writing = bool(
-            last and last.state == "writing" and self._engine.answers.find(chats, last.message_id)
-        )
-        box = gr.Textbox(**(BUSY_BOX if is_writing else IDLE_BOX))
+        running = self._chatting.running_at_end(conversation)
+        box = gr.Textbox(**(BUSY_BOX if running else IDLE_BOX))
         yield self.entries(conversation), self._chatting.blocks(conversation), box
-        if is_writing and last is not None:
-            async for log, box in self._chatting.follow(conversation, last.message_id):
+        if running is not None:
+            async for log, box in self._chatting.follow(conversation, running):
                 yield gr.skip(), log, box
             yield self.entries(conversation), gr.skip(), gr.skip()
 

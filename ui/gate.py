@@ -22,7 +22,8 @@ from ui.hosts import Hosts, is_from_another_site, was_forwarded
 from ui.sign_in import SIGN_IN_PATHS, SignIn, ended_page
 
 API = "/gradio_api"
-_STARTED = f"{API}/startup-events"  # Gradio's launch calls it, without a cookie; it does one thing
+# /v1 wants its own key, and Gradio's launch calls startup-events, which does one thing once.
+_ASKS_ITSELF = re.compile(rf"{API}/startup-events|/v1(/.*)?")
 MOST_GUEST_REQUESTS = 500
 MOST_BODY_BYTES = 200_000
 MOST_COOKIE_CHARS = 8_000
@@ -101,7 +102,7 @@ class Gate:
             return refusal
         if self._access.is_shared and scope["path"] in SIGN_IN_PATHS:
             return self._sign_in
-        if visitor.is_owner or scope["path"] == _STARTED:
+        if visitor.is_owner or _ASKS_ITSELF.fullmatch(scope["path"]):
             return self._owner
         if refusal := self._refusal_for_guests(scope, headers):
             return refusal

@@ -86,6 +86,11 @@ class Chats(ReadChats):
                 chat_id, parent_id, role, text, reasoning, model_id,
                 json.dumps(dict(details or {})), state, self._now_at(),
             ).lastrowid or 0  # fmt: skip
+            if role == "user":  # until the first answer is whole, and makes a better one
+                execute(
+                    "UPDATE chats SET title = ? WHERE chat_id = ? AND title = ? AND NOT is_named",
+                    make_title(text), chat_id, UNTITLED,
+                )  # fmt: skip
             return self._show(chat_id, message_id)
 
     def begin_answer(

@@ -1,8 +1,14 @@
 """Chat's engine: one thread owns MLX; others ask it through InferenceService."""
 
 from engine.inference.architectures import supported_architectures
-from engine.inference.mailbox import ChatTicket
-from engine.inference.requests import check_params
+from engine.inference.requests import PARAM_RANGES, check_params
 from engine.inference.service import InferenceService
+from engine.mailbox import ChatTicket
 
-__all__ = ["ChatTicket", "InferenceService", "check_params", "supported_architectures"]
+__all__ = [
+    "PARAM_RANGES",
+    "ChatTicket",
+    "InferenceService",
+    "check_params",
+    "supported_architectures",
+]

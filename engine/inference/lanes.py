@@ -11,6 +11,7 @@ from engine.inference.lane import step_failed as step_failed
 from engine.inference.sampling import processors_for, sampler_for
 from engine.inference.solo_lane import SoloLane as SoloLane
 from engine.inference.turn import Turn
+from engine.records import FinishReason
 
 PROOF_TOKENS = 4
 _PREFILL_PROMPTS = 8
@@ -58,11 +59,14 @@ class BatchLane(Lane):
             self._suspects.remove(turn)
             turn.finish("cancelled")
         gone = [uid for uid, turn in self._active.items() if turn.is_cancelled]
-        if not gone:
-            return
-        caches = self._generator.remove(gone, return_prompt_caches=True)
-        for uid in gone:
-            self._active.pop(uid).finish("cancelled")
+        if gone:
+            self._take_out(gone, "cancelled")
+
+    def _take_out(self, uids: list[int], reason: FinishReason) -> None:
+        """End answers in the middle, and keep what was read for them."""
+        caches = self._generator.remove(uids, return_prompt_caches=True)
+        for uid in uids:
+            self._active.pop(uid).finish(reason)
             cache, tokens = caches.get(uid, (None, []))
             self._remember(tokens, cache)
 
@@ -117,7 +121,7 @@ class BatchLane(Lane):
         if self.model.is_trimmable or turn.output:
             return [rest]
         try:
-            stable = self.model.stable_prefix_tokens(turn.messages, turn.prompt) - reused
+            stable = self.model.stable_prefix_tokens(turn.sent, turn.prompt) - reused
         except TemplateFailed:  # it renders this conversation, but not a longer one of ours
             return [rest]
         return [rest[:stable], rest[stable:]] if 0 < stable < len(rest) else [rest]
@@ -138,7 +142,11 @@ class BatchLane(Lane):
             turn.on_end_token(response.token)
         else:
             turn.on_token(response.token)
-            if response.finish_reason == "length":
+            if turn.is_stopped and response.finish_reason is None:
+                self._take_out([response.uid], "stop")
+            elif turn.is_stopped:
+                turn.finish("stop")
+            elif response.finish_reason == "length":
                 turn.finish_full()
         if response.finish_reason is not None:
             del self._active[response.uid]

@@ -8,18 +8,21 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine.errors import Busy, EngineError, InUse, LoadFailed
+from engine.inference.context import estimate_fit, with_system_prompt
 from engine.inference.loads import LoadRequest
-from engine.inference.mailbox import ChatTicket, Mailbox
 from engine.inference.requests import check_messages, check_params
 from engine.inference.template_probe import probe_template
 from engine.inference.turn import Turn
 from engine.inference.worker import InferenceThread
+from engine.mailbox import ChatTicket, Mailbox
 from engine.records import (
     CheckedModel,
+    ContextFit,
     DeviceFacts,
     Finished,
     GenerationStats,
@@ -166,9 +169,7 @@ class InferenceService:
         InvalidRequest, and Busy when the waiting line is full.
         """
         check_params(params)
-        if params.system_prompt.strip() and not any(m.role == "system" for m in messages):
-            messages = [Message("system", params.system_prompt.strip()), *messages]
-        check_messages(messages, self._limits)
+        check_messages(with_system_prompt(messages, params), self._limits)
         with self._lock:
             if self._open_requests >= self._limits.waiting_requests:
                 raise Busy(
@@ -176,11 +177,47 @@ class InferenceService:
                     "Try again in a moment.",
                 )
             self._open_requests += 1
-        turn = Turn(model_id, messages, replace(params, system_prompt=""), self._on_request_closed)
+        turn = Turn(model_id, messages, params, self._on_request_closed)
         turn.on_answered = self._note_answer
         turn.on_displaced = lambda turn: self._load_and_submit(turn, LOAD_ATTEMPTS)
         self._load_and_submit(turn, LOAD_ATTEMPTS)
         return turn.ticket
+
+    def context_fit(
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+    ) -> "Future[ContextFit]":
+        """How many tokens a conversation takes of a model's context, and what would be left out.
+
+        Put what stands in the box behind the messages as one of the user's. The indexes of
+        ``left_out`` are those of ``messages``; the system prompt of ``params`` is counted and has
+        none. For a loaded model the future is done within one step of the inference thread, which
+        renders the prompt for it, a few milliseconds for a thousand tokens: ask when somebody has
+        stopped typing, not at every key. A model that is not loaded has no tokenizer here and is
+        not loaded for this: the answer is then an estimate, ``is_exact`` False. Without messages
+        everything is 0. Raises InvalidRequest; the future raises TemplateFailed, and for a model
+        that is not loaded what ``load`` raises for bad files.
+        """
+        check_params(params)
+        future: Future[ContextFit] = Future()
+        future.set_running_or_notify_cancel()
+        if messages:
+            check_messages(with_system_prompt(messages, params), self._limits)
+        if not messages or self._is_closed:
+            future.set_result(ContextFit(0, 0, 0))
+        elif any(model.repo_id == model_id for model in self._thread.loaded):
+            self._thread.post(lambda: self._thread.measure(messages, params, model_id, future))
+        else:
+            measuring = self._pool.submit(self._estimate_fit, messages, params, model_id, future)
+            measuring.add_done_callback(lambda done: _pass_on_failure(done, future))
+        return future
+
+    def _estimate_fit(
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str,
+        future: "Future[ContextFit]",
+    ) -> None:  # fmt: skip
+        future.set_result(
+            estimate_fit(messages, params, self._check_model(model_id).context_tokens)
+        )
 
     def close(self) -> None:
         """End all answers and free everything; at most CLOSE_TIMEOUT_S."""
@@ -252,7 +289,7 @@ def _end_unless_loaded(mailbox: Mailbox, loading: "Future[LoadedModel]") -> Call
     return end
 
 
-def _pass_on_failure(done: "Future[None]", future: "Future[LoadedModel]") -> None:
+def _pass_on_failure(done: "Future[None]", future: "Future[Any]") -> None:
     if future.done():
         return
     if done.cancelled():

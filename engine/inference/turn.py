@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from engine.errors import ContextOverflow, EngineError, InUse
-from engine.inference.mailbox import ChatTicket, Mailbox
+from engine.errors import EngineError, InUse
+from engine.inference.context import fit_prompt, given_indexes, with_system_prompt
+from engine.inference.stops import StopStrings
+from engine.mailbox import ChatTicket, Mailbox
 from engine.records import (
     Finished,
     FinishReason,
@@ -38,6 +40,8 @@ class Turn:
     ) -> None:
         self.model_id = model_id
         self.messages = tuple(messages)
+        self.sent: tuple[Message, ...] = ()
+        self.left_out: tuple[int, ...] = ()
         self.params = params
         self.mailbox = Mailbox(on_close)
         self.ticket = ChatTicket(self.mailbox)
@@ -54,6 +58,7 @@ class Turn:
         self._prefill_at = 0.0
         self._first_token_at = 0.0
         self._position = 0
+        self._stops = StopStrings(params.stop) if params.stop else None
 
     @property
     def is_cancelled(self) -> bool:
@@ -78,18 +83,14 @@ class Turn:
         """Render the prompt, once. Raises TemplateFailed and ContextOverflow."""
         if self.prompt:  # its model had to leave in the middle of the answer, and is back
             return
-        self.prompt = model.render_prompt(self.messages)
-        limit = model.context_tokens
-        if len(self.prompt) >= limit:
-            raise ContextOverflow(
-                f"The conversation is {len(self.prompt):,} tokens long; this model reads at most"
-                f" {limit:,}.",
-                "Shorten the message, or start a new chat.",
-                prompt_tokens=len(self.prompt),
-                limit_tokens=limit,
-            )
-        self.max_tokens = min(self.params.max_tokens, limit - len(self.prompt))
-        self._decoder = model.text_decoder(model.answer_start(self.messages, self.prompt))
+        messages = with_system_prompt(self.messages, self.params)
+        fitted = fit_prompt(
+            messages, self.params, model.context_tokens, model.render_prompt, model.count_tokens
+        )
+        self.left_out = given_indexes(fitted.left_out, messages, self.messages)
+        self.prompt, self.sent = fitted.tokens, fitted.sent
+        self.max_tokens = min(self.params.max_tokens, model.context_tokens - len(self.prompt))
+        self._decoder = model.text_decoder(model.answer_start(self.sent, self.prompt))
         self._peak_memory_bytes = model.peak_memory_bytes
 
     def wait_at(self, position: int) -> None:
@@ -116,6 +117,11 @@ class Turn:
         self._count(token)
         self._emit(self._decoder.add(token))
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether one of its stop strings came, so that it has to be finished."""
+        return self._stops is not None and self._stops.is_found
+
     def on_end_token(self, token: int) -> None:
         """Take the token with which the model ended; it is no text."""
         self._count(token)
@@ -125,6 +131,7 @@ class Turn:
         """Hand out what was held back, and the figures."""
         if self.prompt:
             self._emit(self._decoder.finish(is_stopped_by_model=reason == "stop"))
+            self._put_text(self._stops.rest() if self._stops else "")
         stats = self._stats()
         if self.output:
             self.on_answered(self.model_id, stats)
@@ -146,12 +153,23 @@ class Turn:
 
     def _emit(self, pieces: list[tuple[bool, str]]) -> None:
         for is_reasoning, text in pieces:
-            self.mailbox.put(ReasoningDelta(text) if is_reasoning else TextDelta(text))
+            if self.is_stopped:
+                return
+            if is_reasoning:
+                self.mailbox.put(ReasoningDelta(text))
+            else:
+                self._put_text(self._stops.pass_on(text) if self._stops else text)
+
+    def _put_text(self, text: str) -> None:
+        if text:
+            self.mailbox.put(TextDelta(text))
 
     def _stats(self) -> GenerationStats:
         now = time.perf_counter()
         if not self.output:
-            return GenerationStats(len(self.prompt), self._reused_tokens)
+            return GenerationStats(
+                len(self.prompt), self._reused_tokens, left_out=self.left_out
+            )  # fmt: skip
         prefill_s = self._first_token_at - self._prefill_at
         decode_s = now - self._first_token_at
         new_tokens = len(self.prompt) - self._reused_tokens
@@ -165,4 +183,5 @@ class Turn:
             decode_per_s=more_tokens / decode_s if decode_s > 0 and more_tokens else 0.0,
             peak_memory_bytes=self._peak_memory_bytes(),
             model_peak_bytes=self.own_peak_bytes(),
+            left_out=self.left_out,
         )

@@ -9,7 +9,7 @@ import importlib
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
@@ -17,10 +17,19 @@ from typing import Any
 
 from engine.errors import EngineError, InUse, LoadFailed
 from engine.inference.blas import open_fast_blas
+from engine.inference.context import estimate_fit, measure_fit
 from engine.inference.loads import LoadRequest, Loads, unexpected
 from engine.inference.peak import PeakMeter
 from engine.inference.residents import Residents
-from engine.records import DeviceFacts, KVCacheSize, LoadedModel, MemoryUse
+from engine.records import (
+    ContextFit,
+    DeviceFacts,
+    KVCacheSize,
+    LoadedModel,
+    MemoryUse,
+    Message,
+    SamplingParams,
+)
 from engine.settings import PREFILL_STEP_TOKENS, Limits
 
 logger = logging.getLogger(__name__)
@@ -167,6 +176,28 @@ class InferenceThread(threading.Thread):
             turn.fail(error)
         self._publish()
         return True
+
+    def measure(
+        self,
+        messages: Sequence[Message],
+        params: SamplingParams,
+        model_id: str,
+        future: "Future[ContextFit]",
+    ) -> None:
+        """Command: say how a conversation fits into the context of a model that is loaded."""
+        if model_id not in self._residents:  # it left just now
+            future.set_result(estimate_fit(messages, params, 0))
+            return
+        model = self._residents[model_id].lane.model
+        try:
+            with self._backend.foreign_errors(self._lanes.step_failed):
+                fit = measure_fit(
+                    messages, params, model.context_tokens, model.render_prompt, model.count_tokens
+                )
+        except EngineError as error:
+            future.set_exception(error)
+        else:
+            future.set_result(fit)
 
     def _unpack_again(self, repo_id: str) -> None:
         """Have a model that others made give up its unpacked layers take them back, if it can."""

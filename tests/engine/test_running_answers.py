@@ -10,7 +10,7 @@ from engine.answers import Answers, RunningAnswer
 from engine.chats import Chats, StoredMessage, Written
 from engine.errors import InvalidRequest, NotInstalled
 from engine.inference import ChatTicket
-from engine.inference.mailbox import Mailbox
+from engine.mailbox import Mailbox
 from engine.records import (
     Finished,
     GenerationStats,

@@ -1,4 +1,4 @@
-"""The way of events from the inference thread to whoever asked.
+"""The way of events from whoever writes an answer to whoever asked.
 
 Putting never blocks, so a reader that stopped reading holds nobody up; deltas of one kind that
 wait are joined, so what waits is never larger than the answer itself.
