@@ -90,7 +90,9 @@ class GuestInference:
         limits, visitor_id = self._limits, self._who()
         self._library.find(model_id)
         check_params(params)
-        params = replace(params, max_tokens=min(params.max_tokens, limits.answer_tokens))
+        params = replace(
+            params, max_tokens=min(params.max_tokens, limits.answer_tokens), logprobs=None
+        )
         check_messages(messages, self._engine.settings.limits)
         chars = _check_lengths(messages, params, limits)
         reserved = params.max_tokens + chars // _CHARS_PER_TOKEN

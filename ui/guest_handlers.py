@@ -11,8 +11,6 @@ from engine.records import SamplingParams
 from ui.chat_handlers import ChatHandlers, Updates
 from ui.conversation import Conversation
 
-_UNSET: tuple[None, ...] = (None,) * 8  # guests choose no settings
-
 
 class GuestChatHandlers(ChatHandlers):
     """Everything in it is done to the chats of the visitor whose event it is."""
@@ -25,12 +23,12 @@ class GuestChatHandlers(ChatHandlers):
     async def ask(self, text: str, conversation: Conversation, model_id: str) -> Updates:
         """Answer a new message."""
         self._check(text)
-        async for update in self.send(text, conversation, model_id, *_UNSET):
+        async for update in self.send(text, conversation, model_id):
             yield update
 
     async def ask_again(self, conversation: Conversation, model_id: str) -> Updates:
         """Answer the last question once more."""
-        async for update in self.regenerate(conversation, model_id, *_UNSET):
+        async for update in self.regenerate(conversation, model_id):
             yield update
 
     async def change(self, data: gr.EditData, conversation: Conversation, model_id: str) -> Updates:
@@ -40,14 +38,14 @@ class GuestChatHandlers(ChatHandlers):
         if message is None or message.role != "user":
             yield self.blocks(conversation), gr.skip()
             return
-        async for update in self.edit(data, conversation, model_id, *_UNSET):
+        async for update in self.edit(data, conversation, model_id):
             yield update
 
     async def follow_link_in_log(
         self, data: gr.EventData, conversation: Conversation, model_id: str
     ) -> Updates:
         """A link in the log."""
-        async for update in self.follow_link(data, conversation, model_id, *_UNSET):
+        async for update in self.follow_link(data, conversation, model_id):
             yield update
 
     async def answer(
