@@ -10,6 +10,7 @@
     ├ HubError          Offline · RepoNotFound · Gated · RateLimited(retry_after_s) · HubBroken
     ├ DownloadError     InsufficientDisk(needed_bytes, free_bytes) · IntegrityFailed · Interrupted
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
+    ├ RemoteError       RemoteUnreachable · RemoteRefused · RemoteBroken · InvalidSource
     ├ AttachmentError
     └ AccessError       NotOwner · QuotaExceeded · LinkEnded
     Cancelled(Exception)    control flow, never shown
@@ -158,6 +159,26 @@ class ChatsUnavailable(ChatsError):
 
 class ImportFailed(ChatsError):
     """What should be imported is not of a form that can be."""
+
+
+class RemoteError(EngineError):
+    """Something about another server that answers."""
+
+
+class RemoteUnreachable(RemoteError):
+    """The server is down, or does not answer in time."""
+
+
+class RemoteRefused(RemoteError):
+    """The server answered that it will not."""
+
+
+class RemoteBroken(RemoteError):
+    """The server sent something that is no answer, or broke off in the middle."""
+
+
+class InvalidSource(RemoteError):
+    """What was typed about a server makes no sense."""
 
 
 class AttachmentError(EngineError):

@@ -67,7 +67,7 @@ class GuestLibrary:
         return self._engine.library.find(repo_id)
 
 
-class GuestInference:
+class GuestDesk:
     """Answers from the pinned models, within what guests may use."""
 
     def __init__(
@@ -83,7 +83,7 @@ class GuestInference:
         self._lock = threading.Lock()
         self._open: Counter[str] = Counter()
 
-    def chat(
+    def ask(
         self, messages: Sequence[Message], params: SamplingParams, model_id: str
     ) -> GuestTicket:
         """Ask for an answer. Raises NotInstalled, InvalidRequest, QuotaExceeded and Busy."""
@@ -113,9 +113,7 @@ class GuestInference:
             self._quota.give_back(entry)
             raise
         try:
-            return self._line.join(
-                lambda: self._engine.inference.chat(messages, params, model_id), settle
-            )
+            return self._line.join(lambda: self._engine.chat(messages, params, model_id), settle)
         except EngineError:
             settle(None)
             self._quota.give_back(entry)
@@ -133,7 +131,7 @@ class GuestInference:
 
 
 class Guests:
-    """Engine for guests: ``library``, ``inference``, ``answers`` and ``chats`` as the Engine has.
+    """Engine for guests: ``library``, ``chats``, ``answers``, ``chat`` and ``suggested``.
 
     ``who`` says whose event is being handled. Safe to call from any thread.
     """
@@ -151,7 +149,7 @@ class Guests:
         self._lock = threading.Lock()
         self._visits: OrderedDict[str, _Visit] = OrderedDict()
         self.library = GuestLibrary(engine, models)
-        self.inference = GuestInference(engine, self.library, limits, self._visitor_id, self._line)
+        self._desk = GuestDesk(engine, self.library, limits, self._visitor_id, self._line)
         self.answers = Answers(self._ask)
 
     @property
@@ -166,6 +164,17 @@ class Guests:
         with self._lock:
             self._forget_idle()
             return GuestCounts(len(self._visits), answering, waiting)
+
+    def chat(
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+    ) -> GuestTicket:
+        """As Engine.chat, of the pinned models and within the limits of guests."""
+        return self._desk.ask(messages, params, model_id)
+
+    def suggested(self, model_id: str) -> tuple[SamplingParams, bool]:
+        """As Engine.suggested, of the pinned models."""
+        model = self.library.find(model_id)
+        return model.suggested, model.has_suggestions
 
     def end(self) -> None:
         """End every answer and forget every conversation of every guest."""
@@ -187,7 +196,7 @@ class Guests:
                 "Close the browser and open the link again to begin anew.",
             )
         visit.messages += 1
-        return self.inference.chat(messages, params, model_id)
+        return self._desk.ask(messages, params, model_id)
 
     def _visitor_id(self) -> str:
         visitor = self._who()

@@ -15,6 +15,7 @@ from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
 from ui.chat import build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
+from ui.connections import ConnectionsHandlers, build_connections, wire_connections
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
@@ -45,6 +46,7 @@ def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
                 discover = build_discover()
             with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
                 manage = build_manage()
+                connections = build_connections()
         # First, so that a handler of the page with the same name does not take its place.
         wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine), ManageApi(engine))
         chatting, finding = ChatHandlers(engine), DiscoverHandlers(engine)
@@ -60,6 +62,7 @@ def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
         )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
+        wire_connections(connections, ConnectionsHandlers(engine), manage_tab)
         wire_crossings(
             Crossings(models, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,

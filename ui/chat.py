@@ -18,10 +18,9 @@ from ui.chat_list import ChatList, ChatListHandlers, build_chat_list, wire_chat_
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format import format_pill
-from ui.model_picker import ModelHandlers, examples_for
+from ui.model_picker import HERE, ModelHandlers, examples_for
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
-_PLACEHOLDER = "## What is on your mind?\nEverything you write stays on this computer."
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
@@ -64,7 +63,7 @@ def build_chat() -> ChatView:
             log = gr.Chatbot(
                 elem_id="log", label="Conversation", show_label=False, layout="panel",
                 buttons=["copy"], feedback_options=None, group_consecutive_messages=False,
-                placeholder=_PLACEHOLDER, examples=examples_for(GUIDE_ID),
+                placeholder=HERE, examples=examples_for(GUIDE_ID),
                 latex_delimiters=LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
