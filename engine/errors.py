@@ -12,7 +12,7 @@
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
     ├ RemoteError       RemoteUnreachable · RemoteRefused · RemoteBroken · InvalidSource
     ├ AttachmentError
-    └ AccessError       NotOwner · QuotaExceeded
+    └ AccessError       NotOwner · QuotaExceeded · LinkEnded
     Cancelled(Exception)    control flow, never shown
 
 ``message`` is one sentence for the person, ``hint`` says what to do next; the foreign
@@ -195,6 +195,10 @@ class NotOwner(AccessError):
 
 class QuotaExceeded(AccessError):
     """A guest used up what a guest may use."""
+
+
+class LinkEnded(AccessError):
+    """The owner, or the clock, ended the time of guests."""
 
 
 class Cancelled(Exception):

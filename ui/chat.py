@@ -21,7 +21,7 @@ from ui.format import format_pill
 from ui.model_picker import HERE, ModelHandlers, examples_for
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
-_LATEX: list[dict[str, str | bool]] = [
+LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
@@ -64,7 +64,7 @@ def build_chat() -> ChatView:
                 elem_id="log", label="Conversation", show_label=False, layout="panel",
                 buttons=["copy"], feedback_options=None, group_consecutive_messages=False,
                 placeholder=HERE, examples=examples_for(GUIDE_ID),
-                latex_delimiters=_LATEX, height="100%", autoscroll=True, allow_tags=False,
+                latex_delimiters=LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
             with gr.Column(elem_id="composer"):
@@ -107,7 +107,7 @@ def wire_chat(
     )
     everything = [*shown, view.chats.entries]
     send = shows_errors(listing.beside(chatting.send)), [view.box, *asked], everything
-    ask = view.log.example_select(_example_text, None, view.box, **direct).then
+    ask = view.log.example_select(example_text, None, view.box, **direct).then
     for answered in (
         view.box.submit(*send, trigger_mode="multiple", **private),
         ask(*send, **private),
@@ -128,5 +128,6 @@ def wire_chat(
     wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
 
 
-def _example_text(event: gr.SelectData) -> str:
+def example_text(event: gr.SelectData) -> str:
+    """The question behind an example."""
     return str(event.value["text"])
