@@ -31,7 +31,7 @@ SAVE_AGAIN_S = 3.0
 CLOSE_S = 1.0
 EXCERPT_CHARS = 60
 
-Ask = Callable[[Sequence[Message], SamplingParams, str], ChatTicket]
+Ask = Callable[[Sequence[Message], SamplingParams, str, str], ChatTicket]
 logger = logging.getLogger(__name__)
 
 
@@ -154,7 +154,8 @@ class Answers:
         stored message is then finished, with the error.
         """
         try:
-            ticket = self._ask(messages, params, model_id)
+            chat_id = place.chat_id if chats.is_on_disk else ""
+            ticket = self._ask(messages, params, model_id, chat_id)
         except EngineError as error:
             failed = AnswerState(text, reasoning, error=error)
             chats.finish_answer(place.message_id, text, reasoning, failed.details())

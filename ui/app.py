@@ -20,6 +20,7 @@ from ui.discover_handlers import DiscoverHandlers
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
+from ui.kept_prompts import KeptPromptsHandlers, wire_kept_prompts
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
 from ui.model_picker import ModelHandlers
@@ -57,6 +58,7 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
         )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
+        wire_kept_prompts(manage.kept, KeptPromptsHandlers(engine), manage_tab)
         wire_crossings(
             Crossings(models, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,
