@@ -9,11 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from engine.chats import Chats, Written
 from engine.errors import Cancelled, ChatsError, EngineError
-from engine.inference import ChatTicket
 from engine.records import (
     ChatEvent,
     Finished,
@@ -31,7 +30,18 @@ SAVE_AGAIN_S = 3.0
 CLOSE_S = 1.0
 EXCERPT_CHARS = 60
 
-Ask = Callable[[Sequence[Message], SamplingParams, str, str], ChatTicket]
+
+class Ticket(Protocol):
+    """A request as its sender sees it: ChatTicket, and what stands in line for one."""
+
+    def cancel(self) -> None:
+        """Ask it to end soon."""
+
+    def drain(self, timeout_s: float) -> list[ChatEvent]:
+        """What has come, after at most ``timeout_s``. Raises EngineError, and Cancelled."""
+
+
+Ask = Callable[[Sequence[Message], SamplingParams, str, str], Ticket]
 logger = logging.getLogger(__name__)
 
 
@@ -62,7 +72,7 @@ class RunningAnswer:
     """One answer being written. Safe to read from any thread."""
 
     def __init__(
-        self, ticket: ChatTicket, place: Written, text: str = "", reasoning: str = "",
+        self, ticket: Ticket, place: Written, text: str = "", reasoning: str = "",
         asked: Sequence[Message] = (),
     ) -> None:  # fmt: skip
         self.message_id, self.chat_id = place.message_id, place.chat_id
