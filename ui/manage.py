@@ -13,7 +13,7 @@ from ui.installed import InstalledView, build_installed
 from ui.kept_prompts import KeptPromptsView, build_kept_prompts
 from ui.manage_handlers import ManageHandlers
 from ui.manage_state import ManageShown
-from ui.picks import Picks, build_picks
+from ui.picks import build_picks
 from ui.theme import REVEAL_JS
 
 TICK_S = 0.3
@@ -32,7 +32,7 @@ class ManageView:
     refresh: gr.Button
     check_updates: gr.Button
     empty: gr.HTML
-    picks: Picks
+    picks: gr.HTML
     installed: InstalledView
     disk: gr.HTML
     memory: gr.HTML
@@ -47,7 +47,7 @@ class ManageView:
 
     def library(self) -> list[Any]:
         """Outputs of a look at the models."""
-        return [self.empty, self.disk, self.memory, *self.picks.outputs(),
+        return [self.empty, self.disk, self.memory, self.picks,
                 *self.installed.outputs()]  # fmt: skip
 
     def everything(self) -> list[Any]:
