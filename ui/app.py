@@ -23,6 +23,7 @@ from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
 from ui.guard import guard
+from ui.kept_prompts import KeptPromptsHandlers, wire_kept_prompts
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
 from ui.model_picker import ModelHandlers
@@ -69,6 +70,7 @@ def build_app(
         if sharing is not None and shared is not None:
             wire_sharing(shared, SharingHandlers(sharing), manage_tab)
         wire_connections(connections, ConnectionsHandlers(engine), manage_tab)
+        wire_kept_prompts(manage.kept, KeptPromptsHandlers(engine), manage_tab)
         wire_crossings(
             Crossings(models, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,

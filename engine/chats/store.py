@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Chats(ReadChats):
         connection, self.problem = open_chats(path)
         super().__init__(Transactions(connection))
         self._now_at = now_at
+        self.is_on_disk = path is not None
         self._writer = secrets.token_hex(8)
         with self._file.changing() as execute:
             execute(
@@ -66,6 +67,11 @@ class Chats(ReadChats):
                 leaf_id, json.dumps(tree.params), tree.created_at or self._now_at(), chat_id,
             )  # fmt: skip
             return Written(chat_id, self._touch(chat_id), leaf_id or 0)
+
+    def plant_all(self, trees: Sequence[ChatTree]) -> tuple[Written, ...]:
+        """Begin a conversation for each tree, or, when the disk refuses, none."""
+        with self._file.changing():
+            return tuple(self.plant(tree) for tree in trees)
 
     def add(
         self, chat_id: str, revision: int, parent_id: int | None, role: Role, text: str,
