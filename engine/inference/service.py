@@ -15,8 +15,9 @@ from typing import Any
 from engine.errors import Busy, EngineError, InUse, LoadFailed
 from engine.inference.context import estimate_fit, with_system_prompt
 from engine.inference.loads import LoadRequest
-from engine.inference.requests import check_messages, check_params
+from engine.inference.requests import check_messages, check_params, check_text
 from engine.inference.template_probe import probe_template
+from engine.inference.tool_text import Tools
 from engine.inference.turn import Turn
 from engine.inference.worker import InferenceThread
 from engine.mailbox import ChatTicket, Mailbox
@@ -161,15 +162,36 @@ class InferenceService:
         future.result(UNLOAD_TIMEOUT_S)
 
     def chat(
-        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+        self,
+        messages: Sequence[Message],
+        params: SamplingParams,
+        model_id: str,
+        tools: Tools = (),
     ) -> ChatTicket:
         """Ask a model to answer a conversation; it is loaded first if need be.
 
-        The answer comes through the ticket, and so do the errors met on the way. Raises
+        ``tools`` are functions that it may want called, as JSON Schemas in OpenAI's form. The
+        answer comes through the ticket, and so do the errors met on the way. Raises
         InvalidRequest, and Busy when the waiting line is full.
         """
         check_params(params)
         check_messages(with_system_prompt(messages, params), self._limits)
+        turn = Turn(model_id, messages, params, self._on_request_closed)
+        turn.tools = tuple(tools)
+        return self._begin(turn)
+
+    def complete(self, text: str, params: SamplingParams, model_id: str) -> ChatTicket:
+        """Ask a model to write on where ``text`` ends, without any chat template.
+
+        Otherwise as ``chat``.
+        """
+        check_params(params)
+        check_text(text, self._limits)
+        turn = Turn(model_id, (), params, self._on_request_closed)
+        turn.text = text
+        return self._begin(turn)
+
+    def _begin(self, turn: Turn) -> ChatTicket:
         with self._lock:
             if self._open_requests >= self._limits.waiting_requests:
                 raise Busy(
@@ -177,7 +199,6 @@ class InferenceService:
                     "Try again in a moment.",
                 )
             self._open_requests += 1
-        turn = Turn(model_id, messages, params, self._on_request_closed)
         turn.on_answered = self._note_answer
         turn.on_displaced = lambda turn: self._load_and_submit(turn, LOAD_ATTEMPTS)
         self._load_and_submit(turn, LOAD_ATTEMPTS)
