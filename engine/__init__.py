@@ -99,16 +99,16 @@ class Engine:
 
     def chat(
         self, messages: Sequence[Message], params: SamplingParams, model_id: str,
-        tools: Tools = (),
+        chat_id: str = "", tools: Tools = (),
     ) -> ChatTicket:  # fmt: skip
-        """Ask a model to answer, here or on another server.
+        """Ask a model to answer, here or on another server; ``chat_id`` as InferenceService.chat.
 
         ``tools`` are functions that it may want called, in OpenAI's form. The answer comes through
         the ticket, and so do the errors met on the way. Raises InvalidRequest, and Busy when the
         waiting line is full.
         """
         if not self.remote.knows(model_id):
-            return self.inference.chat(messages, params, model_id, tools)
+            return self.inference.chat(messages, params, model_id, chat_id, tools)
         check_params(params)
         asked = with_system_prompt(messages, params)
         check_messages(asked, self.settings.limits)

@@ -5,6 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, InUse
@@ -50,6 +51,9 @@ class Turn:
         self.messages = tuple(messages)
         self.text: str | None = None  # to be continued, instead of messages to be answered
         self.tools: Tools = ()
+        self.chat_id = ""
+        self.was_looked_up = False
+        self.kept_path: Path | None = None
         self.sent: tuple[Message, ...] = ()
         self.left_out: tuple[int, ...] = ()
         self.params = params

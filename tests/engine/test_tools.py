@@ -36,7 +36,7 @@ def models(engine: Engine) -> Iterator[None]:
 
 def ask(engine: Engine, model: str, tools: tuple[object, ...] = TOOLS, **params: int) -> Answer:
     chosen = SamplingParams(temperature=0, **{"max_tokens": 40, **params})
-    return read(engine.chat(HELLO, chosen, model, tools))  # type: ignore[arg-type]
+    return read(engine.chat(HELLO, chosen, model, tools=tools))  # type: ignore[arg-type]
 
 
 def calls_of(answer: Answer) -> list[ToolCall]:
@@ -100,11 +100,11 @@ def test_the_template_sees_tools_calls_and_results(engine: Engine) -> None:
 )
 def test_calls_and_results_belong_together(engine: Engine, message: Message) -> None:
     with pytest.raises(InvalidRequest):
-        engine.chat([*HELLO, message], GREEDY, CALLER, TOOLS)
+        engine.chat([*HELLO, message], GREEDY, CALLER, tools=TOOLS)
 
 
 def test_a_result_may_be_empty_and_is_answered(engine: Engine) -> None:
     call = Message("assistant", "", tool_calls=(ToolCall("c1", "find", "{}"),))
     said = [*HELLO, call, Message("tool", "", tool_call_id="c1")]
-    answer = read(engine.chat(said, GREEDY, CALLER, TOOLS))
+    answer = read(engine.chat(said, GREEDY, CALLER, tools=TOOLS))
     assert any(isinstance(event, TextDelta) for event in answer.events)

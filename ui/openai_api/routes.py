@@ -55,7 +55,7 @@ class OpenAIApi:
         asked = read_chat(await _body(request))
         wanted = asked.wanted
         params = await self._params(wanted)
-        ticket = self._engine.chat(asked.messages, params, wanted.model, asked.tools)
+        ticket = self._engine.chat(asked.messages, params, wanted.model, tools=asked.tools)
         form = ChatForm(wanted.model, wanted.has_usage)
         return Delivery(ticket, form, wanted.is_streamed, self._write_timeout_s)
 
