@@ -41,7 +41,7 @@ class Ticket(Protocol):
         """What has come, after at most ``timeout_s``. Raises EngineError, and Cancelled."""
 
 
-Ask = Callable[[Sequence[Message], SamplingParams, str], Ticket]
+Ask = Callable[[Sequence[Message], SamplingParams, str, str], Ticket]
 logger = logging.getLogger(__name__)
 
 
@@ -164,7 +164,8 @@ class Answers:
         stored message is then finished, with the error.
         """
         try:
-            ticket = self._ask(messages, params, model_id)
+            chat_id = place.chat_id if chats.is_on_disk else ""
+            ticket = self._ask(messages, params, model_id, chat_id)
         except EngineError as error:
             failed = AnswerState(text, reasoning, error=error)
             chats.finish_answer(place.message_id, text, reasoning, failed.details())

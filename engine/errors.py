@@ -12,7 +12,7 @@
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
     ├ RemoteError       RemoteUnreachable · RemoteRefused · RemoteBroken · InvalidSource
     ├ AttachmentError
-    └ AccessError       NotOwner · QuotaExceeded · LinkEnded
+    └ AccessError       NotOwner · QuotaExceeded · LinkEnded · LinkFailed
     Cancelled(Exception)    control flow, never shown
 
 ``message`` is one sentence for the person, ``hint`` says what to do next; the foreign
@@ -199,6 +199,10 @@ class QuotaExceeded(AccessError):
 
 class LinkEnded(AccessError):
     """The owner, or the clock, ended the time of guests."""
+
+
+class LinkFailed(AccessError):
+    """No share link could be made."""
 
 
 class Cancelled(Exception):
