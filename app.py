@@ -3,29 +3,43 @@
 import argparse
 import errno
 import logging
+import math
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import gradio as gr
 
 from engine import Engine, Settings, __version__
+from engine.access import Access
 from engine.errors import EngineError
+from engine.guests import Guests
 from engine.library.folder import describe_folder
 from engine.log import set_up_logging
+from engine.passwords import make_password, read_password
+from engine.quotas import GuestLimits
 from engine.settings import GUIDE_ID
 from ui.app import build_app, launch_options
 from ui.edges import rest_between_polls
+from ui.guard import visitor_now
+from ui.hosts import Hosts
+from ui.openai_api import openai_routes
+from ui.serving import behind_gate
+from ui.sharing import Sharing
+from ui.tunnel import Tunnel
 
 DEFAULT_PORT = 7860
 EXIT_TIMEOUT_S = 4.0
+SHARE_HOURS = 24.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-logger = logging.getLogger("app")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,6 +55,16 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 0 to 65535")
     return port
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours <= 8760:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of hours up to 8760")
+    return hours
 
 
 def _folder(text: str) -> Path:
@@ -68,6 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--owner-password-file", metavar="F", help="the owner's password")
     parser.add_argument("--guest-model", metavar="REPO", action="append", default=[],
                         help="a model that guests may use; repeatable")  # fmt: skip
+    parser.add_argument("--behind-proxy", metavar="NAME", action="append", default=[],
+                        help="the host name of a proxy that serves this; repeatable")  # fmt: skip
+    parser.add_argument("--guest-hours", type=_hours, metavar="H", help="when guests' time ends")
     parser.add_argument("--version", action="version", version=f"Pomona {__version__}")
     return parser
 
@@ -76,8 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run Pomona; returns the exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.share or args.owner_password_file or args.guest_model:
-        parser.error("sharing needs the sign-in for guests, which this version does not have yet")
+    password = _password(parser, args)
     extra_models, default_model = _chosen_model(parser, args.model)
     settings = Settings.from_environment(
         models_dir=args.models_dir, data_dir=args.data_dir, extra_models=extra_models
@@ -91,8 +117,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(
             f"no model {default_model[:120]!r} on this computer: --model takes a name or a folder"
         )
+    hours = args.guest_hours or (SHARE_HOURS if args.share else None)
+    access = Access(password, None if hours is None else time.time() + hours * 3600)
+    hosts = Hosts(args.host, args.behind_proxy)
+    sharing = _sharing(parser, args, engine, access, hosts) if access.is_shared else None
     port = _bind(parser, args.host, args.port)
-    return _serve(engine, default_model, args.host, port, not args.no_browser)
+    if password and args.owner_password_file is None:
+        print(f"The owner's password, until this Pomona ends: {password}", file=sys.stderr)
+    demo = build_app(engine, default_model, access, sharing)
+    options = launch_options(behind_gate(access, hosts, sharing))
+    serving = _Serving(engine, demo, options, default_model, args.host, port, sharing)
+    return _serve(serving, not args.no_browser)
+
+
+def _password(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str | None:
+    """The owner's; None where nothing lets others reach the page, and nobody needs to sign in."""
+    if args.owner_password_file is None:
+        is_shared = args.share or args.behind_proxy or args.guest_model or args.guest_hours
+        return make_password() if is_shared or args.host not in _LOOPBACK else None
+    name = args.owner_password_file[:120]
+    try:
+        return read_password(Path(os.path.expanduser(args.owner_password_file)))
+    except OSError as error:
+        parser.error(f"cannot read the password file {name!r}: {error.strerror}")
+    except ValueError as error:
+        parser.error(f"the password file {name!r} is no good: {error}")
+
+
+def _sharing(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, engine: Engine, access: Access,
+    hosts: Hosts,
+) -> Sharing:  # fmt: skip
+    """What guests may use: the models named, the Guide where none is; and the link to it."""
+    for model in args.guest_model:
+        if model not in engine.library.names():
+            parser.error(f"no model {model[:120]!r} on this computer for --guest-model")
+    pinned = tuple(dict.fromkeys(args.guest_model)) or (GUIDE_ID,)
+    guests = Guests(engine, pinned, GuestLimits(), visitor_now)
+    tunnel = Tunnel(engine.settings.cache_dir / "link") if args.share else None
+    return Sharing(access, guests, hosts, tunnel)
 
 
 def _chosen_model(
@@ -131,34 +194,59 @@ def _bind(parser: argparse.ArgumentParser, host: str, port: int) -> int:
         parser.error(f"port {port} is busy; port {probe.getsockname()[1]} is free: use --port")
 
 
-def _serve(engine: Engine, default_model: str, host: str, port: int, open_browser: bool) -> int:
+@dataclass(frozen=True)
+class _Serving:
+    """What is served, and where."""
+
+    engine: Engine
+    demo: gr.Blocks
+    options: dict[str, Any]
+    default_model: str
+    host: str
+    port: int
+    sharing: Sharing | None
+
+
+def _serve(this: _Serving, open_browser: bool) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit status is 0 then."""
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
-    if host not in _LOOPBACK:
-        logger.warning(
-            "Everyone who can reach %s port %s can use this Pomona as you can.", host, port
-        )
-    demo = build_app(engine, default_model)
+    engine, demo, host, port = this.engine, this.demo, this.host, this.port
     rest_between_polls(demo)
-    demo.launch(
-        server_name=host, server_port=port, prevent_thread_lock=True, **launch_options()
-    )  # fmt: skip
+    server, _, _ = demo.launch(
+        server_name=host, server_port=port, prevent_thread_lock=True, **this.options
+    )
+    server.router.routes.insert(0, openai_routes(engine))  # before Gradio's pages of any name
     engine.inference.start()
-    engine.inference.load(default_model)
+    engine.inference.load(this.default_model)
     shown_host = f"[{host}]" if ":" in host else host
     print(f"Pomona is ready on http://{shown_host}:{port}", flush=True)
     if open_browser:
         webbrowser.open(
             f"http://localhost:{port}" if host in _LOOPBACK else f"http://{host}:{port}"
         )
+    if this.sharing is not None:
+        threading.Thread(target=_open_link, args=(this,), name="pomona-link", daemon=True).start()
     stopping.wait()
     _end_after(EXIT_TIMEOUT_S)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     demo.server.force_exit = demo.server.should_exit = True
+    if this.sharing is not None:
+        this.sharing.close()
     engine.close()
     return 0
+
+
+def _open_link(this: _Serving) -> None:
+    """Make the link while the page is served already, and say what came of it."""
+    assert this.sharing is not None
+    host = "127.0.0.1" if this.host in ("0.0.0.0", "localhost") else this.host
+    try:
+        if url := this.sharing.open_link(host, this.port):
+            print(f"Shared on {url}", file=sys.stderr, flush=True)
+    except EngineError as error:
+        print(f"No link: {error.text}", file=sys.stderr, flush=True)
 
 
 def _end_after(seconds: float) -> None:

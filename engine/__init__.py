@@ -2,17 +2,38 @@
 
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 
 from engine.answers import Answers
+from engine.api_key import ApiKey
 from engine.chats import Chats
 from engine.discover import Discover
 from engine.downloads import Downloads
 from engine.hub import HubClient
-from engine.inference import ChatTicket, InferenceService, supported_architectures
+from engine.inference import (
+    ChatTicket,
+    InferenceService,
+    Tools,
+    check_messages,
+    check_params,
+    supported_architectures,
+    with_system_prompt,
+)
 from engine.library import Library
 from engine.machine import describe_machine, memory_budget_bytes
-from engine.preferences import Preferences
-from engine.records import DeviceFacts, MachineReport
+from engine.preferences import PLAIN_KV_BITS, Preferences
+from engine.records import (
+    CheckedModel,
+    DeviceFacts,
+    GenerationStats,
+    LoadedModel,
+    MachineReport,
+    Message,
+    SamplingParams,
+)
+from engine.remote import RemoteService
 from engine.settings import Settings
 
 __version__ = "0.1.0"
@@ -25,6 +46,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.api_key = ApiKey(settings.data_dir / "api_key")
         self.preferences = Preferences(settings.data_dir / "preferences.json")
         self.library = Library(
             settings, supported_architectures, self._known_budget_bytes, self._why_in_use,
@@ -38,11 +60,11 @@ class Engine:
             settings.models_dir, client, self.discover, self.library.cached_file
         )
         self.inference = InferenceService(
-            settings.limits, self.library.check, _budget_bytes, settings.cache_dir,
-            lambda repo_id, stats: self.library.record_use(repo_id, time.time(), stats),
+            settings.limits, self._check, _budget_bytes, settings.cache_dir, self._note_use,
         )  # fmt: skip
         self.chats = Chats(settings.data_dir / "chats.sqlite3")
-        self.answers = Answers(self.inference.chat)
+        self.remote = RemoteService(settings.data_dir / "remote_sources.json")
+        self.answers = Answers(self.chat)
         self.keep_idle_models(self.preferences.idle_unload_min)
 
     def keep_idle_models(self, minutes: int | None) -> None:
@@ -50,6 +72,15 @@ class Engine:
         self.preferences.choose(idle_unload_min=minutes)
         chosen = self.preferences.idle_unload_min
         self.inference.idle_unload_s = None if chosen is None else chosen * 60.0
+
+    def choose_kv_bits(self, repo_id: str, bits: int) -> "Future[LoadedModel]":
+        """Keep what a model has read in so many bits per value from now on, and load it so.
+
+        Raises InUse while it answers; the choice is then as it was.
+        """
+        self.inference.unload(repo_id)
+        self.preferences.choose_kv_bits(repo_id, bits)
+        return self.inference.load(repo_id)
 
     @classmethod
     def open(cls, settings: Settings) -> "Engine":
@@ -66,6 +97,33 @@ class Engine:
         ).start()
         return engine
 
+    def chat(
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str,
+        chat_id: str = "", tools: Tools = (),
+    ) -> ChatTicket:  # fmt: skip
+        """Ask a model to answer, here or on another server; ``chat_id`` as InferenceService.chat.
+
+        ``tools`` are functions that it may want called, in OpenAI's form. The answer comes through
+        the ticket, and so do the errors met on the way. Raises InvalidRequest, and Busy when the
+        waiting line is full.
+        """
+        if not self.remote.knows(model_id):
+            return self.inference.chat(messages, params, model_id, chat_id, tools)
+        check_params(params)
+        asked = with_system_prompt(messages, params)
+        check_messages(asked, self.settings.limits)
+        return self.remote.chat(asked, params, model_id, tools)
+
+    def suggested(self, model_id: str) -> tuple[SamplingParams, bool]:
+        """Settings to begin with, and whether the model's makers recommend them.
+
+        Raises NotInstalled.
+        """
+        if self.remote.knows(model_id):
+            return SamplingParams(), False
+        model = self.library.find(model_id)
+        return model.suggested, model.has_suggestions
+
     def machine(self) -> MachineReport:
         """What this computer offers; waits for mlx. Raises LoadFailed where mlx cannot start."""
         return describe_machine(self.inference.device_facts(), self.settings)
@@ -74,10 +132,20 @@ class Engine:
         """End everything within a few seconds."""
         self.downloads.close()
         self.inference.close()
+        self.remote.close()
         self.answers.close()
         self.chats.close()
         self.discover.close()
         self.library.close()
+
+    def _check(self, repo_id: str) -> CheckedModel:
+        return self.library.check(repo_id, self.preferences.kv_bits(repo_id))
+
+    def _note_use(self, repo_id: str, stats: GenerationStats) -> None:
+        """Remember an answer; with a packed cache its memory says nothing of the usual one's."""
+        if self.preferences.kv_bits(repo_id) < PLAIN_KV_BITS:
+            stats = replace(stats, model_peak_bytes=0)
+        self.library.record_use(repo_id, time.time(), stats)
 
     def _why_in_use(self, repo_id: str) -> str | None:
         """Why a model must not be deleted now."""

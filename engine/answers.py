@@ -9,11 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from engine.chats import Chats, Written
 from engine.errors import Cancelled, ChatsError, EngineError
-from engine.inference import ChatTicket
 from engine.records import (
     ChatEvent,
     Finished,
@@ -29,8 +28,20 @@ SAVE_S = 0.5  # how much of an answer a crash may cost
 SAVE_TRIES = 20
 SAVE_AGAIN_S = 3.0
 CLOSE_S = 1.0
+EXCERPT_CHARS = 60
 
-Ask = Callable[[Sequence[Message], SamplingParams, str], ChatTicket]
+
+class Ticket(Protocol):
+    """A request as its sender sees it: ChatTicket, and what stands in line for one."""
+
+    def cancel(self) -> None:
+        """Ask it to end soon."""
+
+    def drain(self, timeout_s: float) -> list[ChatEvent]:
+        """What has come, after at most ``timeout_s``. Raises EngineError, and Cancelled."""
+
+
+Ask = Callable[[Sequence[Message], SamplingParams, str, str], Ticket]
 logger = logging.getLogger(__name__)
 
 
@@ -61,9 +72,11 @@ class RunningAnswer:
     """One answer being written. Safe to read from any thread."""
 
     def __init__(
-        self, ticket: ChatTicket, place: Written, text: str = "", reasoning: str = ""
-    ) -> None:
+        self, ticket: Ticket, place: Written, text: str = "", reasoning: str = "",
+        asked: Sequence[Message] = (),
+    ) -> None:  # fmt: skip
         self.message_id, self.chat_id = place.message_id, place.chat_id
+        self.asked = tuple(asked)
         self._ticket = ticket
         self._parts, self._thoughts = [text], [reasoning]
         self._step: ChatEvent | None = None
@@ -126,7 +139,8 @@ class RunningAnswer:
 
     def _end_thinking(self) -> None:
         if self._thinking_at is not None and self._reasoning_s is None:
-            self._reasoning_s = round(time.monotonic() - self._thinking_at, 1)
+            thought_s = time.monotonic() - self._thinking_at
+            self._reasoning_s = max(0.1, round(thought_s, 1))  # the page shows no 0
 
     def _tell(self) -> None:
         self._version += 1
@@ -151,12 +165,13 @@ class Answers:
         stored message is then finished, with the error.
         """
         try:
-            ticket = self._ask(messages, params, model_id)
+            chat_id = place.chat_id if chats.is_on_disk else ""
+            ticket = self._ask(messages, params, model_id, chat_id)
         except EngineError as error:
             failed = AnswerState(text, reasoning, error=error)
             chats.finish_answer(place.message_id, text, reasoning, failed.details())
             raise
-        answer = RunningAnswer(ticket, place, text, reasoning)
+        answer = RunningAnswer(ticket, place, text, reasoning, messages)
         with self._lock:
             self._running[id(chats), place.message_id] = answer
         threading.Thread(
@@ -213,11 +228,12 @@ class Answers:
         ended = AnswerState(
             state.text, state.reasoning, state.reasoning_s, None, state.reason, state.stats, error
         )
+        details = ended.details()
+        if ended.stats is not None and ended.stats.left_out:
+            details["left_out"] = _describe_left_out(answer.asked, ended.stats.left_out)
         for attempt in range(SAVE_TRIES):
             try:
-                chats.finish_answer(
-                    answer.message_id, ended.text, ended.reasoning, ended.details()
-                )  # fmt: skip
+                chats.finish_answer(answer.message_id, ended.text, ended.reasoning, details)
                 break
             except ChatsError as problem:
                 logger.warning("an answer could not be saved: %s", problem.__cause__ or problem)
@@ -227,6 +243,15 @@ class Answers:
         answer.finish(error)
         with self._lock:
             self._running.pop((id(chats), answer.message_id), None)
+
+
+def _describe_left_out(asked: Sequence[Message], left_out: Sequence[int]) -> dict[str, Any]:
+    """Which messages the model did not see, in words that stay true when the chat is changed."""
+    first, last = (" ".join(asked[index].text.split()) for index in (left_out[0], left_out[-1]))
+    return {
+        "count": len(left_out), "of": len(asked),
+        "first": first[:EXCERPT_CHARS], "last": last[:EXCERPT_CHARS],
+    }  # fmt: skip
 
 
 def _save_draft(chats: Chats, answer: RunningAnswer) -> None:

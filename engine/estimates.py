@@ -1,4 +1,4 @@
-"""The records of a memory estimate: how large a sequence grows, what a model takes, if it fits."""
+"""The records of what fits: a model in memory, a sequence in its cache, a chat in a context."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -95,3 +95,25 @@ class MemoryEstimate:
         if self.total_bytes is None:
             return "unknown"
         return "tight" if self.total_bytes > 0.85 * self.budget_bytes else "fits"
+
+
+@dataclass(frozen=True)
+class ContextFit:
+    """How a conversation fits into a model's context.
+
+    ``prompt_tokens`` are those of what would be sent, ``whole_tokens`` of all of it; they differ
+    where ``left_out``, indexes into the messages that were given, is not empty.
+    ``context_tokens`` is the most that prompt and answer may have together, 0 where nobody knows.
+    Without ``is_exact`` all of it was estimated from the length of the texts.
+    """
+
+    prompt_tokens: int
+    whole_tokens: int
+    context_tokens: int
+    left_out: tuple[int, ...] = ()
+    is_exact: bool = True
+
+    @property
+    def will_be_answered(self) -> bool:
+        """Whether there is room for one token of an answer; otherwise asking is refused."""
+        return not self.context_tokens or self.prompt_tokens < self.context_tokens

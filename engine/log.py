@@ -8,7 +8,8 @@ from pathlib import Path
 MAX_LOG_BYTES = 2_000_000
 KEPT_LOGS = 3
 _TOKEN = re.compile(
-    r"(?<![A-Za-z0-9])(?:hf_(?:oauth|jwt|app)_[\w.=-]+|(?:hf|sk|api|api_org)_[A-Za-z0-9]{8,})"
+    r"(?<![A-Za-z0-9])(?:hf_(?:oauth|jwt|app)_[\w.=-]+|(?:hf|sk|api|api_org)_[A-Za-z0-9]{8,}"
+    r"|sk-[\w-]{16,}|pomona-[\w-]{40,})"
     r"|(?i:(?<=bearer ))[^\s'\"]+|(?<=://)[^\s/@'\"]+:[^\s/@'\"]+(?=@)"
 )
 

@@ -1,7 +1,7 @@
 """Sampling settings as JSON values and back, wherever they are kept or handed on. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from engine.errors import InvalidRequest
@@ -26,6 +26,7 @@ def params_from_json(value: object) -> SamplingParams:
         raise InvalidRequest("The settings must be an object with names and values.")
     params = SamplingParams(**{name: value[name] for name in _NAMES if name in value})
     check_params(params)
+    params = replace(params, stop=tuple(params.stop))  # JSON knows lists alone
     if len(params.system_prompt) > MAX_SYSTEM_PROMPT_CHARS:
         raise InvalidRequest(
             f"A system prompt may have {MAX_SYSTEM_PROMPT_CHARS:,} characters;"

@@ -26,7 +26,7 @@ from ui.errors import reports_errors
 POLL_S = 0.01
 UPDATE_S = 0.1
 LOAD_TIMEOUT_S = 600.0
-_PARAM_NAMES = {field.name for field in dataclasses.fields(SamplingParams)}
+_PARAM_NAMES = {field.name for field in dataclasses.fields(SamplingParams)} - {"logprobs"}
 
 
 class ApiHandlers:
@@ -64,9 +64,9 @@ class ApiHandlers:
     ) -> AsyncIterator[dict[str, Any]]:
         """Answer a conversation; every value is the answer so far, the last one is whole."""
         chosen = model or self._default_model
-        found = await asyncio.to_thread(self._engine.library.find, chosen)
-        asked = _params(found.suggested, params or {})
-        ticket = self._engine.inference.chat(_messages(messages), asked, chosen)
+        suggested, _ = await asyncio.to_thread(self._engine.suggested, chosen)
+        asked = _params(suggested, params or {})
+        ticket = self._engine.chat(_messages(messages), asked, chosen)
         answer: dict[str, Any] = {"text": "", "reasoning": "", "finish_reason": None, "stats": {}}
         has_news, update_at = False, 0.0
         try:
@@ -125,7 +125,9 @@ def _params(suggested: SamplingParams, raw: Any) -> SamplingParams:
             f"There is no setting {unknown[0][:60]!r}.",
             f"Known: {', '.join(sorted(_PARAM_NAMES))}.",
         )
-    return dataclasses.replace(suggested, **raw)
+    stop = raw.get("stop", ())
+    listed = {"stop": tuple(stop)} if isinstance(stop, list) else {}
+    return dataclasses.replace(suggested, **{**raw, **listed})
 
 
 def _local_model(model: LocalModel, is_loaded: bool) -> dict[str, Any]:

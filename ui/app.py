@@ -6,29 +6,40 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from engine import Engine
+from engine.access import Access
 from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
+from ui.attachments import AttachmentHandlers
+from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
 from ui.chat import build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
+from ui.connections import ConnectionsHandlers, build_connections, wire_connections
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
+from ui.guard import guard
+from ui.kept_prompts import KeptPromptsHandlers, wire_kept_prompts
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
 from ui.model_picker import ModelHandlers
+from ui.serving import Lifespan
+from ui.sharing import Sharing, SharingHandlers, build_sharing, wire_sharing
 from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 256
 STREAMS_AT_ONCE = 64
+MAX_UPLOAD = "50mb"  # what is read of it is less, see engine.attachments and engine.chats.imports
 
 
-def build_app(engine: Engine, default_model: str) -> gr.Blocks:
-    """The whole page, ready for ``launch(**launch_options())``."""
+def build_app(
+    engine: Engine, default_model: str, access: Access, sharing: Sharing | None = None
+) -> gr.Blocks:
+    """The owner's page, ready for ``launch(**launch_options(...))``."""
     demo: gr.Blocks
     with gr.Blocks(title="Pomona", fill_width=True, analytics_enabled=False) as demo:
         machine = _build_header()
@@ -38,15 +49,28 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
             with gr.Tab("Discover", id="discover", elem_id="tab-discover") as discover_tab:
                 discover = build_discover()
             with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
+                shared = build_sharing() if sharing else None
                 manage = build_manage()
+                connections = build_connections()
         # First, so that a handler of the page with the same name does not take its place.
         wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine), ManageApi(engine))
         chatting, finding = ChatHandlers(engine), DiscoverHandlers(engine)
         models = ModelHandlers(engine, default_model)
         managing = ManageHandlers(engine)
-        wire_chat(chat, chatting, models, ChatListHandlers(engine, chatting), demo, chat_tab)
+        wire_chat(
+            chat, chatting, models, ChatListHandlers(engine, chatting),
+            AttachmentHandlers(engine), demo, chat_tab,
+        )  # fmt: skip
+        wire_cache_choice(
+            chat.settings.kv_bits, CacheChoiceHandlers(engine, models.follow_load), chat.model,
+            chat.model_status, chat.conversation,
+        )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
+        if sharing is not None and shared is not None:
+            wire_sharing(shared, SharingHandlers(sharing), manage_tab)
+        wire_connections(connections, ConnectionsHandlers(engine), manage_tab)
+        wire_kept_prompts(manage.kept, KeptPromptsHandlers(engine), manage_tab)
         wire_crossings(
             Crossings(models, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,
@@ -55,6 +79,7 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
             shows_errors(_MachineHandler(engine).show), None, machine,
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
+    guard(demo, access)
     demo.queue(
         api_open=False,
         max_size=MAX_WAITING_EVENTS,
@@ -63,8 +88,11 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
     return demo
 
 
-def launch_options() -> dict[str, Any]:
-    """Arguments of ``launch`` that are the page's own: look, and nothing that calls out."""
+def launch_options(lifespan: Lifespan) -> dict[str, Any]:
+    """Arguments of ``launch`` that are the page's own: look, and nothing that calls out.
+
+    ``share`` is said to be off, because Gradio switches it on by itself in some places.
+    """
     return {
         "theme": build_theme(),
         "css_paths": STYLE_PATH,
@@ -75,16 +103,18 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "show_error": True,
         "enable_monitoring": False,
-        "max_file_size": "1kb",
+        "max_file_size": MAX_UPLOAD,
         "quiet": True,
-        "app_kwargs": {"middleware": [Middleware(PlainPathsForClients)]},
+        "share": False,
+        "mcp_server": False,
+        "app_kwargs": {"middleware": [Middleware(PlainPathsForClients)], "lifespan": lifespan},
     }
 
 
 def _build_header() -> gr.HTML:
     logo = LOGO_PATH.read_text(encoding="utf-8")
     with gr.Row(elem_id="top"):
-        gr.HTML(f'<div class="brand">{logo}<b>Pomona</b></div>', elem_id="brand")
+        gr.HTML(f'<div class="brand">{logo}<h1>Pomona</h1></div>', elem_id="brand")
         return gr.HTML("", elem_id="machine")
 
 

@@ -6,16 +6,22 @@ from typing import Any
 import gradio as gr
 
 from engine.settings import GUIDE_ID
+from ui.attachments import (
+    AttachmentHandlers,
+    Attachments,
+    build_button,
+    build_chips,
+    wire_attachments,
+)
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatList, ChatListHandlers, build_chat_list, wire_chat_list
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format import format_pill
-from ui.model_picker import ModelHandlers, examples_for
+from ui.model_picker import HERE, ModelHandlers, examples_for
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
-_PLACEHOLDER = "## What is on your mind?\nEverything you write stays on this computer."
-_LATEX: list[dict[str, str | bool]] = [
+LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
@@ -35,6 +41,7 @@ class ChatView:
     settings: SettingsPanel
     log: gr.Chatbot
     box: gr.Textbox
+    attachments: Attachments
 
 
 def build_chat() -> ChatView:
@@ -56,25 +63,30 @@ def build_chat() -> ChatView:
             log = gr.Chatbot(
                 elem_id="log", label="Conversation", show_label=False, layout="panel",
                 buttons=["copy"], feedback_options=None, group_consecutive_messages=False,
-                placeholder=_PLACEHOLDER, examples=examples_for(GUIDE_ID),
-                latex_delimiters=_LATEX, height="100%", autoscroll=True, allow_tags=False,
+                placeholder=HERE, examples=examples_for(GUIDE_ID),
+                latex_delimiters=LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
             with gr.Column(elem_id="composer"):
-                box = gr.Textbox(
-                    elem_id="message", label="Message", show_label=False, lines=1, max_lines=8,
-                    placeholder="Write a message", submit_btn=True, stop_btn=False, autofocus=True,
-                )  # fmt: skip
+                chips = build_chips()
+                with gr.Row(elem_id="composer-row"):
+                    button = build_button()
+                    box = gr.Textbox(
+                        elem_id="message", label="Message", show_label=False, lines=1,
+                        max_lines=8, placeholder="Write a message", submit_btn=True,
+                        stop_btn=False, autofocus=True,
+                    )  # fmt: skip
         settings = build_settings()
     return ChatView(
         gr.State(Conversation(), delete_callback=Conversation.close),
         chats, model, model_status, new_chat, settings_button, settings, log, box,
+        Attachments(button, chips),
     )  # fmt: skip
 
 
 def wire_chat(
     view: ChatView, chatting: ChatHandlers, models: ModelHandlers, listing: ChatListHandlers,
-    demo: gr.Blocks, tab: gr.Tab,
+    attaching: AttachmentHandlers, demo: gr.Blocks, tab: gr.Tab,
 ) -> None:  # fmt: skip
     """Which event calls which handler."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -83,6 +95,7 @@ def wire_chat(
     asked = [conversation, view.model, *view.settings.inputs()]
     chosen = [view.model_status, view.log, *view.settings.outputs()]
     entries = shows_errors(listing.entries), conversation, view.chats.entries
+    files = shows_errors(attaching.chips), conversation, view.attachments.chips
     for event in (demo.load, tab.select):
         event(shows_errors(models.list_models), conversation, view.model, **private)
         event(*entries, **private)
@@ -92,20 +105,29 @@ def wire_chat(
     view.model.change(
         shows_errors(models.choose_model), [view.model, conversation], chosen, **private
     )
-    send = shows_errors(chatting.send), [view.box, *asked], shown
+    everything = [*shown, view.chats.entries]
+    send = shows_errors(listing.beside(chatting.send)), [view.box, *asked], everything
+    ask = view.log.example_select(example_text, None, view.box, **direct).then
     for answered in (
         view.box.submit(*send, trigger_mode="multiple", **private),
-        view.log.example_select(_example_text, None, view.box, **direct).then(*send, **private),
-        view.log.retry(shows_errors(chatting.regenerate), asked, shown, **private),
-        view.log.edit(shows_errors(chatting.edit), asked, shown, **private),
-        view.chats.entries.like(shows_errors(chatting.follow_link), asked, shown, **private),
-        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct),
-    ):
-        answered.then(*entries, **private)
+        ask(*send, **private),
+        *(
+            event(shows_errors(listing.beside(handler)), asked, everything, **private)
+            for event, handler in (
+                (view.log.retry, chatting.regenerate), (view.log.edit, chatting.edit),
+                (view.chats.entries.like, chatting.follow_link),
+            )
+        ),
+        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct)
+        .then(*entries, **private),
+    ):  # fmt: skip
+        answered.then(*files, **private)
     view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
+    wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
     wire_chat_list(view.chats, listing, conversation, shown)
     wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
 
 
-def _example_text(event: gr.SelectData) -> str:
+def example_text(event: gr.SelectData) -> str:
+    """The question behind an example."""
     return str(event.value["text"])

@@ -1,12 +1,16 @@
 """The conversations beside the chat: found, opened, named, pinned, deleted, taken out and in."""
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from engine import Engine
+from engine.chats import LISTED
+from engine.foreign_json import MAX_IMPORT_BYTES
+from ui.chat_files import ChatFileHandlers, ChatFiles, build_chat_files, wire_chat_files
 from ui.chat_handlers import BUSY_BOX, IDLE_BOX, ChatHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
@@ -16,7 +20,10 @@ from ui.format_chats import format_chat_list
 _ON_LOAD = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-act]');
-  if (button) trigger('select', {act: button.dataset.act, id: button.dataset.id, text: ''});
+  const isExport = button?.dataset.act.startsWith('export');
+  if (!button) return;
+  const {act, id} = button.dataset;
+  trigger(isExport ? 'download' : 'select', {act, id, text: ''});
 });
 element.addEventListener('keydown', (event) => {
   const box = event.target.closest('input[data-act]');
@@ -25,7 +32,19 @@ element.addEventListener('keydown', (event) => {
   const text = event.key === 'Enter' ? box.value : '';
   trigger('select', {act: 'title', id: box.dataset.id, text});
 });
-watch('value', () => element.querySelector('input[data-act]')?.select());
+let held = null;  // the list is drawn anew by what its buttons do: the keyboard stays where it was
+document.addEventListener('focusin', ({target}) => {
+  held = element.contains(target) ? {...target.dataset} : null;
+});
+watch('value', () => {
+  const title = element.querySelector('input[data-act]');
+  if (title) return title.select();
+  if (!held || document.activeElement !== document.body) return;
+  const {act, id} = held;
+  const same = (one) => one.dataset.id === id && (one.dataset.act === act || act === 'title');
+  const buttons = [...element.querySelectorAll('button[data-act]')];
+  (buttons.find(same) ?? buttons[0])?.focus();
+});
 window.pomonaFollow = (event) => {
   const link = event.target.closest?.('#log a[href^="#"]');
   if (!link) return;
@@ -33,8 +52,16 @@ window.pomonaFollow = (event) => {
   event.stopPropagation();
   trigger('like', {target_link: link.getAttribute('href').slice(1)});
 };
+window.pomonaImport = (event) => {  // Gradio would say nothing of a file that is too large
+  const file = event.target.closest?.('#chats') && event.target.files?.[0];
+  if (!file || file.size <= most_bytes) return;
+  event.stopImmediatePropagation();
+  trigger('upload', {id: String(file.size)});
+  event.target.value = '';
+};
 if (!window.pomonaListens) {
   window.pomonaListens = true;
+  document.addEventListener('change', (event) => window.pomonaImport(event), true);
   document.addEventListener('click', (event) => window.pomonaFollow(event), true);
   document.addEventListener('click', (event) => {  // on a phone the list lies over the chat
     const isBeside = !event.target.closest('#chats, #chats-button');
@@ -42,7 +69,7 @@ if (!window.pomonaListens) {
       document.getElementById('chat-row').classList.remove('turned');
   });
 }
-"""
+""".replace("most_bytes", str(MAX_IMPORT_BYTES))
 _TOGGLE_JS = "() => document.getElementById('chat-row').classList.toggle('turned')"
 
 
@@ -53,6 +80,7 @@ class ChatList:
     search: gr.Textbox
     entries: gr.HTML
     toggle: gr.Button
+    files: ChatFiles
 
 
 def build_chat_list(toggle: gr.Button) -> ChatList:
@@ -63,7 +91,8 @@ def build_chat_list(toggle: gr.Button) -> ChatList:
             placeholder="Search chats", elem_id="chat-search",
         )  # fmt: skip
         entries = gr.HTML("", elem_id="chat-list", js_on_load=_ON_LOAD)
-    return ChatList(search, entries, toggle)
+        files = build_chat_files()
+    return ChatList(search, entries, toggle, files)
 
 
 class ChatListHandlers:
@@ -72,21 +101,40 @@ class ChatListHandlers:
     def __init__(self, engine: Engine, chatting: ChatHandlers) -> None:
         self._engine = engine
         self._chatting = chatting
+        self.files = ChatFileHandlers(chatting)
 
     def entries(self, conversation: Conversation) -> str:
         """The list as it is now."""
         chats = self._chatting.chats_of(conversation)
-        found = chats.list(conversation.search)
+        found = chats.list(conversation.search, conversation.listed + 1)
         return format_chat_list(
-            found, conversation.chat.chat_id if conversation.chat else "",
+            found[: conversation.listed], conversation.chat.chat_id if conversation.chat else "",
             self._engine.answers.chats_being_written(chats), bool(conversation.search.strip()),
             conversation.is_renaming, conversation.deleted, chats.problem,
+            len(found) > conversation.listed,
         )  # fmt: skip
 
     def find(self, text: str, conversation: Conversation) -> str:
         """Show the conversations that hold these words."""
-        conversation.search = text or ""
+        conversation.search, conversation.listed = text or "", LISTED
         return self.entries(conversation)
+
+    def beside(self, handler: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
+        """A handler of the log and the box with the list as one more output.
+
+        The list is made anew when there is something to show, and when all is over.
+        """
+
+        @functools.wraps(handler)
+        async def stream(*values: Any) -> AsyncIterator[tuple[Any, ...]]:
+            conversation = next(one for one in values if isinstance(one, Conversation))
+            is_first = True
+            async for update in handler(*values):
+                yield *update, self.entries(conversation) if is_first else gr.skip()
+                is_first = False
+            yield gr.skip(), gr.skip(), self.entries(conversation)
+
+        return stream
 
     async def act(
         self, data: gr.EventData, conversation: Conversation
@@ -105,7 +153,9 @@ class ChatListHandlers:
         """Do it; whether the shown conversation is gone."""
         chats = self._chatting.chats_of(conversation)
         conversation.is_renaming = act == "rename"
-        if act == "title":
+        if act == "more":
+            conversation.listed += LISTED
+        elif act == "title":
             chats.rename(chat_id, text)
         elif act == "pin":
             chats.pin(chat_id, not next(
@@ -117,6 +167,7 @@ class ChatListHandlers:
         elif act == "delete":
             deleted = next((one for one in chats.list() if one.chat_id == chat_id), None)
             chats.delete(chat_id)
+            self._engine.inference.kept_prompts.forget(chat_id)
             conversation.deleted = deleted
             if conversation.chat and conversation.chat.chat_id == chat_id:
                 self._chatting.stop(conversation)
@@ -130,14 +181,11 @@ class ChatListHandlers:
         """Show a conversation, and follow its answer if one is being written."""
         chats = self._chatting.chats_of(conversation)
         conversation.show(chats.read(chat_id))
-        last = conversation.chat.messages[-1] if conversation.chat else None
-        is_writing = bool(
-            last and last.state == "writing" and self._engine.answers.find(chats, last.message_id)
-        )
-        box = gr.Textbox(**(BUSY_BOX if is_writing else IDLE_BOX))
+        running = self._chatting.running_at_end(conversation)
+        box = gr.Textbox(**(BUSY_BOX if running else IDLE_BOX))
         yield self.entries(conversation), self._chatting.blocks(conversation), box
-        if is_writing and last is not None:
-            async for log, box in self._chatting.follow(conversation, last.message_id):
+        if running is not None:
+            async for log, box in self._chatting.follow(conversation, running):
                 yield gr.skip(), log, box
             yield self.entries(conversation), gr.skip(), gr.skip()
 
@@ -150,6 +198,8 @@ def wire_chat_list(
     view.entries.select(
         shows_errors(handlers.act), conversation, [view.entries, *shown], **private
     )  # fmt: skip
+    listing = shows_errors(handlers.entries), conversation, view.entries
+    wire_chat_files(view.files, handlers.files, view.entries, listing, conversation, shown)
     view.search.input(
         shows_errors(handlers.find), [view.search, conversation], view.entries,
         trigger_mode="always_last", **private,

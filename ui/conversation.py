@@ -1,12 +1,21 @@
 """One visitor's page of the Chat tab: which conversation it shows, and how it looks in the log."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from engine.answers import AnswerState
-from engine.chats import Chats, ChatSummary, StoredChat, StoredMessage
+from engine.chats import (
+    LISTED,
+    Attachment,
+    Chats,
+    ChatSummary,
+    StoredChat,
+    StoredMessage,
+    attachments_of,
+    with_attachments,
+)
 from engine.records import (
     ChatEvent,
     GenerationStats,
@@ -15,7 +24,8 @@ from engine.records import (
     Prefill,
     Queued,
 )
-from ui.format import format_bytes, format_stats, format_status, model_title
+from ui.format import format_bytes, format_left_out, format_stats, format_status, model_title
+from ui.format_attachments import format_file_blocks
 
 SHOWN_MESSAGES = 60
 _WAITING = "Thinking about where to start…"
@@ -32,6 +42,8 @@ class Conversation:
     another one is shown, so that an answer to the old one no longer reaches the page. ``offered``
     is what the model picker lists: label and id. ``owners`` are the messages behind the blocks of
     the log. ``store`` holds a guest's conversations, for as long as the session lasts.
+    ``attached`` are the files that go with the next message; ``unfolded`` are those in the log
+    whose text is shown, by message and place.
     """
 
     model_id: str = ""
@@ -42,9 +54,12 @@ class Conversation:
     owners: list[int] = field(default_factory=list)
     shown_messages: int = SHOWN_MESSAGES
     search: str = ""
+    listed: int = LISTED
     is_renaming: bool = False
     deleted: ChatSummary | None = None
     store: Chats | None = None
+    attached: tuple[Attachment, ...] = ()
+    unfolded: set[tuple[int, int]] = field(default_factory=set)
 
     def show(self, chat: StoredChat | None) -> None:
         """Turn to another conversation."""
@@ -60,6 +75,7 @@ class Conversation:
         for message in self.chat.messages if self.chat else ():
             if message.text or message.role == "user":
                 text = message.text.lstrip("\n") if message.reasoning else message.text
+                text = with_attachments(text, attachments_of(message))
                 found.append(Message(message.role, text, message.reasoning))
             if message.message_id == before:
                 break
@@ -76,8 +92,13 @@ class Conversation:
                 self._put(blocks, 0, [_line(f'<a href="#earlier">Show {text}</a>')])
         for message in messages[-self.shown_messages :]:
             state = running(message.message_id) if message.state == "writing" else None
-            self._put(blocks, message.message_id, message_blocks(message, state))
+            unfolded = {at for number, at in self.unfolded if number == message.message_id}
+            self._put(blocks, message.message_id, message_blocks(message, state, unfolded))
         return blocks
+
+    def fold(self, message_id: int, place: int) -> None:
+        """Show the text of a file in the log, or hide it again."""
+        self.unfolded ^= {(message_id, place)}
 
     def close(self) -> None:
         """Let go of a guest's conversations."""
@@ -89,13 +110,16 @@ class Conversation:
         self.owners.extend(owner for _ in new)
 
 
-def message_blocks(message: StoredMessage, state: AnswerState | None) -> list[dict[str, Any]]:
+def message_blocks(
+    message: StoredMessage, state: AnswerState | None, unfolded: Collection[int] = ()
+) -> list[dict[str, Any]]:
     """One message as blocks: reasoning folded, the text, and a quiet line of figures and links.
 
     The line is a block of its own, so that copying the answer copies nothing else.
     """
     if message.role == "user":
-        blocks = [{"role": "user", "content": message.text}]
+        blocks = format_file_blocks(message.message_id, attachments_of(message), unfolded)
+        blocks.append({"role": "user", "content": message.text})
         return [*blocks, _line(_versions(message))] if message.versions > 1 else blocks
     text = state.text if state else message.text
     reasoning = state.reasoning if state else message.reasoning
@@ -109,8 +133,8 @@ def message_blocks(message: StoredMessage, state: AnswerState | None) -> list[di
         text = format_status(_step(state.step))
     if text:
         blocks.append({"role": "assistant", "content": text})
-    if not is_writing:
-        blocks.append(_line(_footer(message)))
+    if not is_writing and (footer := _footer(message)):
+        blocks.append(_line(footer))
     return blocks
 
 
@@ -133,6 +157,8 @@ def _footer(message: StoredMessage) -> str:
     if isinstance(details.get("stats"), dict):
         stats = GenerationStats(**{k: v for k, v in details["stats"].items() if k in _STATS})
         parts.append(html.escape(format_stats(stats, details.get("reason") or "cancelled")))
+        if isinstance(details.get("left_out"), dict):
+            parts.append(format_left_out(details["left_out"]))
     elif details.get("edited"):
         parts.append("edited by you")
     if details.get("error"):

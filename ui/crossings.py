@@ -1,6 +1,5 @@
 """What leads from one tab to another, and what falls silent in a tab that is left."""
 
-import functools
 from typing import Any
 
 import gradio as gr
@@ -8,12 +7,13 @@ import gradio as gr
 from ui.chat import ChatView
 from ui.conversation import Conversation
 from ui.discover import DiscoverView
-from ui.discover_handlers import DETAIL_OUTPUTS, DiscoverHandlers, Shown
+from ui.discover_handlers import DETAIL_OUTPUTS, DiscoverHandlers, Shown, Updates
 from ui.errors import shows_errors
 from ui.manage import ManageView
 from ui.manage_handlers import ManageHandlers
 from ui.manage_state import ManageShown
 from ui.model_picker import ModelHandlers
+from ui.pressed import pressed_place
 
 
 class Crossings:
@@ -36,11 +36,14 @@ class Crossings:
         """Chat with the model whose details are open."""
         return self._chat_with(shown.offer.repo_id if shown.offer else "", conversation)
 
-    def look_at_pick(self, place: int, manage: ManageShown, shown: Shown) -> list[Any]:
+    async def look_at_pick(self, manage: ManageShown, shown: Shown, event: gr.EventData) -> Updates:
         """Open Discover on one of the good first models that Manage shows."""
+        place = pressed_place(event)
         if not 0 <= place < len(manage.picks):
-            return [gr.skip() for _ in range(1 + DETAIL_OUTPUTS)]
-        return [gr.Tabs(selected="discover"), *self._discover.details(shown, manage.picks[place])]
+            return
+        yield (gr.Tabs(selected="discover"), *(gr.skip() for _ in range(DETAIL_OUTPUTS)))
+        async for update in self._discover.details(shown, manage.picks[place]):
+            yield (gr.skip(), *update)
 
     def delete(self, shown: ManageShown, conversation: Conversation) -> list[Any]:
         """Delete the model that the dialogue was about, also from the chat's picker."""
@@ -78,12 +81,10 @@ def wire_crossings(
         [manage.dialog.panel, *manage.everything(), chat.model], **private,
     )  # fmt: skip
     discover.download.manage.click(_to_manage, None, tabs, **private)
-    for place, button in enumerate(manage.picks.buttons()):
-        look = functools.partial(crossings.look_at_pick, place)
-        button.click(
-            shows_errors(look), [manage.shown, discover.shown], [tabs, *discover.details()],
-            **private,
-        )  # fmt: skip
+    manage.picks.select(
+        shows_errors(crossings.look_at_pick), [manage.shown, discover.shown],
+        [tabs, *discover.details()], **private,
+    )  # fmt: skip
     chat_tab, discover_tab, manage_tab = every_tab
     silent: dict[str, Any] = {**private, "queue": False}
     for tab in (chat_tab, manage_tab):

@@ -1,11 +1,9 @@
 """The Discover tab: find a model that fits this computer and will really chat."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from ui.chips import build_chips
 from ui.discover_filters import Filters, build_filters
@@ -13,10 +11,8 @@ from ui.discover_handlers import DiscoverHandlers, Shown
 from ui.download_button import DownloadPanel, build_download_panel
 from ui.errors import shows_errors
 from ui.format_discover import COLUMN_WIDTHS, DATATYPES, HEADERS
-from ui.picks import Picks, build_picks
+from ui.picks import build_picks
 from ui.theme import REVEAL_JS
-
-_PLOT_COLORS = {"weights": "#458a59", "context": "#d9952f", "working": "#a79b89"}
 
 
 @dataclass(frozen=True)
@@ -25,23 +21,24 @@ class DiscoverView:
 
     shown: gr.State
     filters: Filters
-    chips: tuple[gr.Button, ...]
+    chips: gr.HTML
     source: gr.HTML
     retry: gr.Button
-    picks: Picks
+    picks: gr.HTML
+    empty: gr.HTML
     table: gr.Dataframe
     panel: gr.Column
     head: gr.HTML
     facts: gr.HTML
     download: DownloadPanel
-    plot: gr.BarPlot
+    plot: gr.HTML
     files: gr.HTML
     card: gr.Markdown
     close: gr.Button
 
     def results(self) -> list[Any]:
         """Outputs of a search."""
-        return [self.table, self.source, self.retry, *self.chips, *self.picks.outputs()]
+        return [self.table, self.source, self.retry, self.empty, self.chips, self.picks]
 
     def details(self) -> list[Any]:
         """Outputs of a look at one model."""
@@ -66,6 +63,7 @@ def build_discover() -> DiscoverView:
     picks = build_picks("picks")
     with gr.Row(elem_id="discover-row"):
         with gr.Column(scale=3, min_width=300, elem_id="results-column"):
+            empty = gr.HTML("", elem_id="nothing-found")
             table = gr.Dataframe(
                 [], headers=HEADERS, datatype=DATATYPES, column_widths=COLUMN_WIDTHS,
                 interactive=False, elem_id="models", label="Models", show_label=False,
@@ -76,19 +74,14 @@ def build_discover() -> DiscoverView:
             head = gr.HTML("", elem_id="detail-head")
             download = build_download_panel()
             facts = gr.HTML("", elem_id="facts")
-            plot = gr.BarPlot(
-                pd.DataFrame({"context": [], "GB": [], "part": []}), x="context", y="GB",
-                color="part", color_map=_PLOT_COLORS, height=260, x_title="context, tokens",
-                y_title="GB", label="Memory by context", show_label=False, buttons=[], sort=None,
-                elem_id="memory-plot",
-            )  # fmt: skip
+            plot = gr.HTML("", elem_id="memory-plot")
             with gr.Accordion("Files", open=False):
                 files = gr.HTML("", elem_id="files")
             with gr.Accordion("Model card", open=False):
                 card = gr.Markdown("", elem_id="card", sanitize_html=True)
     return DiscoverView(
-        gr.State(Shown()), filters, chips, source, retry, picks, table, panel, head, facts,
-        download, plot, files, card, close,
+        gr.State(Shown()), filters, chips, source, retry, picks, empty, table, panel, head,
+        facts, download, plot, files, card, close,
     )  # fmt: skip
 
 
@@ -106,22 +99,16 @@ def wire_discover(view: DiscoverView, handlers: DiscoverHandlers, tab: gr.Tab) -
         [view.filters.text.submit, *changes], search, asked, view.results(),
         trigger_mode="always_last", **private,
     )  # fmt: skip
-    for place, chip in enumerate(view.chips):
-        remove = shows_errors(functools.partial(handlers.remove_chip, place))
-        chip.click(remove, view.shown, view.filters.inputs(), **private).then(
-            search, asked, view.results(), **private
-        )
+    view.chips.select(
+        shows_errors(handlers.remove_chip), view.shown, view.filters.inputs(), **private
+    ).then(search, asked, view.results(), **private)
     view.retry.click(shows_errors(handlers.retry), asked, view.results(), **private)
-    look: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal",
-                            "show_progress_on": view.head}  # fmt: skip
-    view.table.select(shows_errors(handlers.inspect), view.shown, view.details(), **look).then(
+    view.table.select(shows_errors(handlers.inspect), view.shown, view.details(), **private).then(
         None, None, None, js=REVEAL_JS % "detail", **private
     )
-    for place, button in enumerate(view.picks.buttons()):
-        inspect = shows_errors(functools.partial(handlers.inspect_pick, place))
-        button.click(inspect, view.shown, view.details(), **look).then(
-            None, None, None, js=REVEAL_JS % "detail", **private
-        )
+    view.picks.select(
+        shows_errors(handlers.inspect_pick), view.shown, view.details(), **private
+    ).then(None, None, None, js=REVEAL_JS % "detail", **private)
     view.close.click(lambda: gr.Column(visible=False), None, view.panel, queue=False, **private)
     _wire_download(view, handlers, tab, private)
 

@@ -28,7 +28,8 @@ def show_toast(error: EngineError) -> None:
 
 
 @contextmanager
-def _told(tell: Callable[[EngineError], None]) -> Iterator[None]:
+def telling_errors(tell: Callable[[EngineError], None]) -> Iterator[None]:
+    """Tell of whatever goes wrong inside: an EngineError as it is, anything else as one of ours."""
     try:
         yield
     except EngineError as error:
@@ -47,15 +48,19 @@ def _guard(tell: Callable[[EngineError], None], handler: Callable[..., Any]) -> 
 
         @functools.wraps(handler)
         async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            with _told(tell):
+            has_shown = False
+            with telling_errors(tell):
                 async for value in handler(*args, **kwargs):
+                    has_shown = True
                     yield value
+            if not has_shown:  # Gradio would empty every output
+                yield gr.skip()
 
         return stream
 
     @functools.wraps(handler)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _told(tell):
+        with telling_errors(tell):
             return handler(*args, **kwargs)
         return gr.skip()
 

@@ -1,16 +1,19 @@
 """From records to what the page shows. Pure; whatever came from outside is escaped here."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.records import (
     FinishReason,
+    Fit,
     GenerationStats,
     LocalModel,
     MachineReport,
 )
 
 GUIDE_TITLE = "Pomona Guide"
+FIT_KINDS: dict[Fit, str] = {"fits": "ok", "tight": "mid", "too large": "no", "unknown": "dim"}
 _BACKENDS = {"metal": "Apple GPU", "cuda": "NVIDIA GPU", "cpu": "CPU"}
 _ENDINGS: dict[FinishReason, str] = {
     "stop": "",
@@ -57,6 +60,18 @@ def format_stats(stats: GenerationStats, reason: FinishReason) -> str:
     if ending := _ENDINGS[reason]:
         parts.append(ending)
     return " · ".join(parts)
+
+
+def format_left_out(left_out: Mapping[str, Any]) -> str:
+    """Which messages an answer's model did not see: a run of them, by how it begins and ends."""
+    count, of = int(left_out.get("count", 0)), int(left_out.get("of", 0))
+    first, last = (literal(str(left_out.get(name, ""))) for name in ("first", "last"))
+    return f"did not see {count:,} of {of:,} messages, from “{first}” to “{last}”"
+
+
+def literal(text: str) -> str:
+    """Text that neither HTML nor Markdown takes for markup."""
+    return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in text)
 
 
 def model_title(repo_id: str, is_guide: bool) -> str:
@@ -116,11 +131,15 @@ def badge(text: str, kind: str) -> str:
     return f'<span class="badge b-{html.escape(kind)}">{html.escape(text)}</span>'
 
 
-def name_cell(repo_id: str, badges: str, facts: Sequence[str]) -> str:
-    """A name, and under it the other facts for a screen too narrow for their columns."""
+def name_cell(repo_id: str, badges: str, facts: Sequence[str], row_id: str) -> str:
+    """A name, and under it the other facts for a screen too narrow for their columns.
+
+    ``row_id`` comes back when the row is chosen, see ui/row_ids.py.
+    """
     line = html.escape(" · ".join(facts))
+    name = html.escape(repo_id)
     return (
-        f'<span class="m-name">{html.escape(repo_id)}</span>'
+        f'<span class="m-name" data-row="{html.escape(row_id)}">{name}</span>'
         f'<span class="m-line">{badges} {line}</span>'
     )
 

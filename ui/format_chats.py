@@ -19,6 +19,7 @@ def format_chat_list(
     is_renaming: bool = False,
     deleted: ChatSummary | None = None,
     problem: str = "",
+    has_more: bool = False,
 ) -> str:
     """The list: each conversation a button, the shown one with what can be done to it."""
     parts = []
@@ -33,6 +34,8 @@ def format_chat_list(
              for chat in chats]  # fmt: skip
     if items:
         parts.append(f'<ul class="chats">{"".join(items)}</ul>')
+        if has_more:
+            parts.append('<p class="note"><button data-act="more">Show more chats</button></p>')
     else:
         empty = "Nothing was found." if is_search else "Your chats will be kept here."
         parts.append(f'<p class="note" role="status">{empty}</p>')

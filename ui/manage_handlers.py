@@ -22,11 +22,11 @@ from ui.format_manage import (
 )
 from ui.installed import ACTIONS, show_actions, show_installed
 from ui.manage_state import ManageShown
-from ui.picks import MOST_PICKS, show_picks
+from ui.picks import format_picks
 
 LOAD_POLL_S = 0.2
 _EMPTY = "Only the Guide is here so far. Choose a model below, or look around in Discover."
-_LIBRARY_OUTPUTS = 3 + 1 + 3 * MOST_PICKS + 1 + ACTIONS
+_LIBRARY_OUTPUTS = 3 + 1 + 1 + ACTIONS
 
 
 class ManageHandlers:
@@ -67,10 +67,10 @@ class ManageHandlers:
 
     def choose(self, shown: ManageShown, event: gr.SelectData) -> list[Any]:
         """Open the actions of the row that was chosen."""
-        row = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-        if not isinstance(row, int) or not 0 <= row < len(shown.repo_ids):
+        repo_id = shown.rows.chosen(event)
+        if not repo_id:
             return [gr.skip() for _ in range(ACTIONS)]
-        shown.choose(shown.repo_ids[row])
+        shown.choose(repo_id)
         models = [self._engine.library.find(shown.chosen)]
         return show_actions(shown, models, self._loaded(), self._busy())
 
@@ -207,7 +207,7 @@ class ManageHandlers:
             format_note(_EMPTY) if is_empty else "",
             format_disk(models, free_bytes),
             format_memory(use.models, use.cache_bytes, use.budget_bytes),
-            *show_picks(picks),
+            format_picks(picks),
             *show_installed(shown, models, loaded, self._busy()),
         ]
 

@@ -8,9 +8,14 @@ from typing import Any
 import gradio as gr
 
 from engine.records import SamplingParams
+from ui.cache_choice import build_cache_choice
 
 _FROM_MODEL = "These start from what this model's makers recommend."
 _FROM_US = "This model recommends nothing, so these are Pomona's own."
+
+_OVERFLOW_CHOICES: list[tuple[str, str | int | float]] = [
+    ("Stop and say so", "stop"), ("Leave out the middle", "leave_out"),
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,13 @@ class SettingsPanel:
     repetition_penalty: gr.Slider
     max_tokens: gr.Number
     seed: gr.Number
+    overflow: gr.Radio
+    kv_bits: gr.Radio
     reset: gr.Button
 
     def inputs(self) -> list[Any]:
         """Components that a request reads, in the order that read_settings takes."""
-        return [self.system_prompt, *self._suggested(), self.seed]
+        return [self.system_prompt, *self._suggested(), self.seed, self.overflow]
 
     def outputs(self) -> list[Any]:
         """Components that a choice of model changes, in the order of settings_updates."""
@@ -81,16 +88,27 @@ def build_settings() -> SettingsPanel:
                 None, label="Seed", minimum=0, maximum=2**32 - 1, precision=0, elem_id="seed",
                 info="The same number gives the same answer again; empty is a new draw each time",
             )  # fmt: skip
+            overflow = gr.Radio(
+                _OVERFLOW_CHOICES, value=ours.overflow, elem_id="overflow",
+                label="When a chat outgrows the context",
+                info="The line under an answer says what the model did not see",
+            )  # fmt: skip
+            kv_bits = build_cache_choice()
         reset = gr.Button("Back to the recommended values", size="sm", elem_id="settings-reset")
     return SettingsPanel(
         panel, gr.State(False), note, system_prompt, temperature, top_p, top_k, min_p,
-        repetition_penalty, max_tokens, seed, reset,
+        repetition_penalty, max_tokens, seed, overflow, kv_bits, reset,
     )  # fmt: skip
 
 
 def read_settings(values: Sequence[Any]) -> SamplingParams:
-    """Sampling settings from the values of ``SettingsPanel.inputs``; emptied ones are ours."""
-    system_prompt, temperature, top_p, top_k, min_p, penalty, max_tokens, seed = values
+    """Sampling settings from the values of ``SettingsPanel.inputs``; emptied ones are ours.
+
+    A page without the panel gives no values at all.
+    """
+    if not values:
+        return SamplingParams()
+    system_prompt, temperature, top_p, top_k, min_p, penalty, max_tokens, seed, overflow = values
     ours = SamplingParams()
     return SamplingParams(
         temperature=ours.temperature if temperature is None else temperature,
@@ -101,6 +119,7 @@ def read_settings(values: Sequence[Any]) -> SamplingParams:
         max_tokens=int(max_tokens) if max_tokens else ours.max_tokens,
         seed=None if seed is None else int(seed),
         system_prompt=system_prompt or "",
+        overflow=overflow or ours.overflow,
     )
 
 

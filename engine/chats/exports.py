@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.chats.attached import as_block, attachments_of
 from engine.chats.fences import open_fence
 from engine.chats.html_page import html_page, speaker
 from engine.chats.records import ChatTree, StoredMessage
@@ -91,6 +92,7 @@ def _markdown(tree: ChatTree) -> str:
         if message.reasoning.strip():
             lines = _closed(message.reasoning.strip()).split("\n")
             parts.append("\n".join(f"> {line}".rstrip() for line in ["*Thinking*", "", *lines]))
+        parts += map(as_block, attachments_of(message))
         if message.text.strip():
             parts.append(_closed(message.text.strip("\n")))
         if message.state != "done":

@@ -4,6 +4,7 @@ import html
 import re
 import time
 
+from engine.chats.attached import attachments_of
 from engine.chats.fences import iter_blocks
 from engine.chats.records import ChatTree, StoredMessage
 
@@ -68,6 +69,9 @@ def _message(message: StoredMessage) -> str:
     if message.reasoning.strip():
         inside = _blocks(message.reasoning.strip())
         body += f"<details><summary>Thinking</summary>\n{inside}</details>\n"
+    for one in attachments_of(message):
+        body += f"<details><summary>{_escaped(one.name)}</summary>\n"
+        body += f"<pre><code>{_escaped(one.text)}</code></pre></details>\n"
     body += _blocks(message.text.strip("\n"))
     if message.state != "done":
         body += '<p class="quiet">This answer was cut off.</p>\n'

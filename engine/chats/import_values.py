@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
+from engine.chats.attached import attachment_details, read_attachments
 from engine.chats.records import MessageState
 from engine.errors import ImportFailed, InvalidRequest
 from engine.foreign_json import writable
@@ -58,13 +59,18 @@ def read_params(value: object) -> dict[str, Any]:
 
 
 def read_details(value: object) -> dict[str, Any]:
-    """An answer's figures: those we know of the right type, the others as long as they are few."""
+    """An answer's figures: those we know of the right type, the others as long as they are few.
+
+    A message's files are among them, as far as they are whole.
+    """
     if not isinstance(value, Mapping):
         return {}
+    files = attachment_details(read_attachments(value.get("attachments")))
     try:
-        text = writable(json.dumps(value, ensure_ascii=False))
+        others = {name: one for name, one in value.items() if name != "attachments"}
+        text = writable(json.dumps(others, ensure_ascii=False))
     except RecursionError:
-        return {}
+        return files
     details: dict[str, Any] = json.loads(text) if len(text) <= MAX_DETAILS_CHARS else {}
     if not isinstance(details.get("error", ""), str):
         del details["error"]
@@ -74,7 +80,7 @@ def read_details(value: object) -> dict[str, Any]:
         details["reasoning_s"] = read_number(details["reasoning_s"])
     if "stats" in details:
         details["stats"] = _figures(details["stats"])
-    return details
+    return details | files
 
 
 def _figures(value: object) -> dict[str, float]:

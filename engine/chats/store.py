@@ -2,36 +2,25 @@
 
 import json
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.chats.planting import plant_messages
-from engine.chats.records import (
-    ChatSummary,
-    ChatTree,
-    MessageState,
-    StoredChat,
-    StoredMessage,
-    Written,
-)
+from engine.chats.reading import ReadChats, not_found
+from engine.chats.records import ChatTree, MessageState, Written
 from engine.chats.schema import open_chats
-from engine.chats.search import find_chats
 from engine.chats.titles import UNTITLED, make_title, shorten
-from engine.chats.tree import below, children_of, newest_below, path_to, versions_of
-from engine.errors import ChatChanged, ChatNotFound, ChatsUnavailable
+from engine.chats.transactions import Transactions
+from engine.chats.tree import below, children_of, newest_below
+from engine.errors import ChatChanged
 from engine.records import Role
 
-LISTED = 200
 UNDO_S = 3600.0  # what was deleted earlier than this is gone for good at the next start
 
 
-class Chats:
+class Chats(ReadChats):
     """Conversations in ``path``, or in memory alone without one. Safe to call from any thread.
 
     Changes take the ``revision`` that their author has seen and raise ChatChanged when there is a
@@ -39,11 +28,12 @@ class Chats:
     """
 
     def __init__(self, path: Path | None, now_at: Callable[[], float] = time.time) -> None:
+        connection, self.problem = open_chats(path)
+        super().__init__(Transactions(connection))
         self._now_at = now_at
-        self._lock = threading.RLock()
+        self.is_on_disk = path is not None
         self._writer = secrets.token_hex(8)
-        self._connection, self.problem = open_chats(path)
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             execute(
                 "UPDATE messages SET state = 'cut', text = d.text, reasoning = d.reasoning"
                 " FROM drafts d WHERE d.message_id = messages.message_id",
@@ -54,30 +44,12 @@ class Chats:
 
     def close(self) -> None:
         """End; answers being written count as cut at the next start."""
-        with self._lock:
-            self._connection.close()
-
-    def list(self, search: str = "", limit: int = LISTED) -> tuple[ChatSummary, ...]:
-        """Pinned ones first, then the newest; with ``search``, those that hold all its words."""
-        with self._reading() as execute:
-            excerpts = find_chats(self._connection, search, limit) if search.strip() else None
-            picked = (
-                "" if excerpts is None else f" AND chat_id IN ({','.join('?' * len(excerpts))})"
-            )
-            rows = execute(
-                "SELECT chat_id, title, is_pinned, updated_at FROM chats WHERE deleted_at IS NULL"
-                f"{picked} ORDER BY is_pinned DESC, updated_at DESC LIMIT ?",
-                *(excerpts or ()), limit,
-            ).fetchall()  # fmt: skip
-        return tuple(
-            ChatSummary(chat_id, title, bool(pinned), at, (excerpts or {}).get(chat_id, ""))
-            for chat_id, title, pinned, at in rows
-        )
+        self._file.close()
 
     def create(self, model_id: str = "", title: str = "") -> Written:
         """Begin a conversation. A given title is not replaced by one made from what is said."""
         chat_id, now_at = secrets.token_urlsafe(12), self._now_at()
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             execute(
                 "INSERT INTO chats (chat_id, title, is_named, model_id, created_at, updated_at)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -85,58 +57,21 @@ class Chats:
             )  # fmt: skip
         return Written(chat_id, 1)
 
-    def read(self, chat_id: str) -> StoredChat:
-        """A conversation along its shown path."""
-        with self._reading() as execute:
-            row = execute(
-                "SELECT title, is_pinned, model_id, params, revision, leaf_id FROM chats"
-                " WHERE chat_id = ? AND deleted_at IS NULL", chat_id,
-            ).fetchone()  # fmt: skip
-            if row is None:
-                raise _not_found()
-            parents = self._parents(chat_id)
-            path = path_to(row[5], parents)
-            versions = versions_of(path, parents)
-            messages = {m.message_id: m for m in self._messages(chat_id, set(path))}
-        shown = tuple(
-            replace(messages[one], version=versions[one][0], versions=versions[one][1])
-            for one in path
-        )
-        return StoredChat(
-            chat_id, row[0], bool(row[1]), row[2], json.loads(row[3]), row[4], shown
-        )  # fmt: skip
-
-    def versions(self, chat_id: str, message_id: int) -> tuple[StoredMessage, ...]:
-        """All versions of a message's turn, the oldest first, wherever the shown path goes."""
-        with self._reading():
-            parents = self._parents(chat_id)
-            if message_id not in parents:
-                raise _not_found()
-            brothers = {one for one, up in parents.items() if up == parents[message_id]}
-            return tuple(self._messages(chat_id, brothers))
-
-    def tree(self, chat_id: str) -> ChatTree:
-        """A conversation with every version of every turn."""
-        with self._reading() as execute:
-            row = execute(
-                "SELECT title, leaf_id, model_id, params, created_at FROM chats"
-                " WHERE chat_id = ? AND deleted_at IS NULL", chat_id,
-            ).fetchone()  # fmt: skip
-            if row is None:
-                raise _not_found()
-            messages = tuple(self._messages(chat_id, set(self._parents(chat_id))))
-        return ChatTree(row[0], messages, row[1], row[2], json.loads(row[3]), row[4])
-
     def plant(self, tree: ChatTree) -> Written:
         """Begin a conversation that holds all of a tree, or, when the disk refuses, nothing."""
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             chat_id = self.create(tree.model_id, tree.title).chat_id
-            leaf_id = plant_messages(self._connection, chat_id, tree)
+            leaf_id = plant_messages(self._file.connection, chat_id, tree)
             execute(
                 "UPDATE chats SET leaf_id = ?, params = ?, created_at = ? WHERE chat_id = ?",
                 leaf_id, json.dumps(tree.params), tree.created_at or self._now_at(), chat_id,
             )  # fmt: skip
             return Written(chat_id, self._touch(chat_id), leaf_id or 0)
+
+    def plant_all(self, trees: Sequence[ChatTree]) -> tuple[Written, ...]:
+        """Begin a conversation for each tree, or, when the disk refuses, none."""
+        with self._file.changing():
+            return tuple(self.plant(tree) for tree in trees)
 
     def add(
         self, chat_id: str, revision: int, parent_id: int | None, role: Role, text: str,
@@ -147,23 +82,28 @@ class Chats:
 
         Under a message that has others below it, this makes a new version of that turn.
         """
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             self._check(chat_id, revision)
             if parent_id is not None and parent_id not in self._parents(chat_id):
-                raise _not_found()
+                raise not_found()
             message_id = execute(
                 "INSERT INTO messages (chat_id, parent_id, role, text, reasoning, model_id,"
                 " details, state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 chat_id, parent_id, role, text, reasoning, model_id,
                 json.dumps(dict(details or {})), state, self._now_at(),
             ).lastrowid or 0  # fmt: skip
+            if role == "user":  # until the first answer is whole, and makes a better one
+                execute(
+                    "UPDATE chats SET title = ? WHERE chat_id = ? AND title = ? AND NOT is_named",
+                    make_title(text), chat_id, UNTITLED,
+                )  # fmt: skip
             return self._show(chat_id, message_id)
 
     def begin_answer(
         self, chat_id: str, revision: int, parent_id: int, model_id: str, params: Mapping[str, Any]
     ) -> Written:
         """Make room for an answer to ``parent_id``; it is "writing" until it is finished."""
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             written = self.add(
                 chat_id, revision, parent_id, "assistant", "", "writing", model_id
             )  # fmt: skip
@@ -175,7 +115,7 @@ class Chats:
 
     def resume_answer(self, chat_id: str, revision: int, message_id: int) -> Written:
         """Let an answer be written on from where it ended."""
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             self._check(chat_id, revision)
             execute(
                 "UPDATE messages SET state = 'writing' WHERE message_id = ? AND chat_id = ?",
@@ -185,7 +125,7 @@ class Chats:
 
     def save_draft(self, message_id: int, text: str, reasoning: str = "") -> None:
         """What there is of an answer so far; the newest draft is what a crash leaves."""
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             execute(
                 "INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)",
                 message_id, self._writer, text, reasoning,
@@ -196,7 +136,7 @@ class Chats:
         details: Mapping[str, Any] | None = None, state: MessageState = "done",
     ) -> Written:  # fmt: skip
         """The answer as it ended. The conversation gets a title if it has none."""
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             execute(
                 "UPDATE messages SET text = ?, reasoning = ?, details = ?, state = ?"
                 " WHERE message_id = ?",
@@ -210,7 +150,7 @@ class Chats:
                 message_id,
             ).fetchone()  # fmt: skip
             if row is None:
-                raise _not_found()
+                raise not_found()
             if not row[1]:
                 execute(
                     "UPDATE chats SET title = ?, is_named = 1 WHERE chat_id = ?",
@@ -223,11 +163,11 @@ class Chats:
 
         Another version of its turn is shown instead, the newest, or what stood before it.
         """
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             self._check(chat_id, revision)
             parents = self._parents(chat_id)
             if message_id not in parents:
-                raise _not_found()
+                raise not_found()
             gone = below(message_id, parents)
             execute(f"DELETE FROM messages WHERE message_id IN ({','.join(map(str, gone))})")
             rest = {one: up for one, up in parents.items() if one not in gone}
@@ -240,11 +180,11 @@ class Chats:
 
     def choose(self, chat_id: str, revision: int, message_id: int) -> Written:
         """Show a version of a turn, with the newest of what followed it."""
-        with self._changing():
+        with self._file.changing():
             self._check(chat_id, revision)
             parents = self._parents(chat_id)
             if message_id not in parents:
-                raise _not_found()
+                raise not_found()
             return self._show(chat_id, newest_below(message_id, parents))
 
     def rename(self, chat_id: str, title: str) -> None:
@@ -265,18 +205,18 @@ class Chats:
         self._set(chat_id, "deleted_at = ?", None)
 
     def _set(self, chat_id: str, change: str, *values: object) -> None:
-        with self._changing() as execute:
+        with self._file.changing() as execute:
             if not execute(
                 f"UPDATE chats SET {change} WHERE chat_id = ?", *values, chat_id
             ).rowcount:  # fmt: skip
-                raise _not_found()
+                raise not_found()
 
     def _check(self, chat_id: str, revision: int) -> None:
-        row = self._connection.execute(
+        row = self._file.connection.execute(
             "SELECT revision FROM chats WHERE chat_id = ? AND deleted_at IS NULL", (chat_id,)
         ).fetchone()
         if row is None:
-            raise _not_found()
+            raise not_found()
         if row[0] != revision:
             raise ChatChanged(
                 "This chat was changed in another tab.",
@@ -284,71 +224,14 @@ class Chats:
             )
 
     def _show(self, chat_id: str, leaf_id: int) -> Written:
-        self._connection.execute(
+        self._file.connection.execute(
             "UPDATE chats SET leaf_id = ? WHERE chat_id = ?", (leaf_id, chat_id)
         )
         return Written(chat_id, self._touch(chat_id), leaf_id)
 
     def _touch(self, chat_id: str) -> int:
-        (revision,) = self._connection.execute(
+        (revision,) = self._file.connection.execute(
             "UPDATE chats SET revision = revision + 1, updated_at = ? WHERE chat_id = ?"
             " RETURNING revision", (self._now_at(), chat_id),
         ).fetchone()  # fmt: skip
         return int(revision)
-
-    def _parents(self, chat_id: str) -> dict[int, int | None]:
-        return dict(
-            self._connection.execute(
-                "SELECT message_id, parent_id FROM messages WHERE chat_id = ?", (chat_id,)
-            ).fetchall()
-        )
-
-    def _messages(self, chat_id: str, wanted: set[int]) -> Iterator[StoredMessage]:
-        for row in self._connection.execute(
-            "SELECT m.message_id, role, coalesce(d.text, m.text),"
-            " coalesce(d.reasoning, m.reasoning), model_id, details, state, created_at, parent_id"
-            " FROM messages m LEFT JOIN drafts d ON d.message_id = m.message_id"
-            " WHERE chat_id = ? ORDER BY m.message_id", (chat_id,),
-        ).fetchall():  # fmt: skip
-            if row[0] in wanted:
-                yield StoredMessage(
-                    row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6],
-                    created_at=row[7], parent_id=row[8],
-                )  # fmt: skip
-
-    @contextmanager
-    def _reading(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        with self._lock, _foreign_errors():
-            yield lambda sql, *values: self._connection.execute(sql, values)
-
-    @contextmanager
-    def _changing(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """One transaction; within another one, a part of it."""
-        with self._lock, _foreign_errors():
-            is_outer = not self._connection.in_transaction
-            if is_outer:
-                self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield lambda sql, *values: self._connection.execute(sql, values)
-                if is_outer:
-                    self._connection.execute("COMMIT")
-            finally:
-                if is_outer and self._connection.in_transaction:  # it failed
-                    self._connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _foreign_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        reason = "The disk is full." if "full" in str(error) else "The log has the details."
-        if "locked" in str(error):
-            reason = "Another program keeps the file locked."
-        raise ChatsUnavailable(
-            "The chat could not be saved or read.", f"{reason} What is on the page stays there."
-        ) from error
-
-
-def _not_found() -> ChatNotFound:
-    return ChatNotFound("This chat is not there any more.", "Choose another one, or begin anew.")

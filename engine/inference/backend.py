@@ -16,15 +16,21 @@ from typing import Any
 
 import mlx.core as mx
 
-from engine.errors import EngineError, LoadFailed, TemplateFailed
-from engine.records import DeviceFacts, Message
+from engine.errors import (
+    EngineError,
+    GenerationError,
+    LoadFailed,
+    TemplateFailed,
+    ToolsUnsupported,
+)
+from engine.inference.tool_text import Tools, read_calls, template_message
+from engine.records import DeviceFacts, Message, ToolCall
 
 _OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 from mlx.utils import tree_flatten  # noqa: E402
 from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-file limit)
     BatchGenerator,
-    TextStateMachine,
     generate_step,
     make_stop_sequences,
     make_text_state_machine,
@@ -32,12 +38,19 @@ from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-f
 from mlx_lm.models.cache import (  # noqa: E402
     LRUPromptCache,
     can_trim_prompt_cache,
-    make_prompt_cache,
     trim_prompt_cache,
 )
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
 from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
+from engine.inference.decoding import (  # noqa: E402
+    Scorer,
+    TextDecoder,
+    plain_decoder,
+    scorer,
+)
+from engine.inference.sequence_cache import new_cache, try_cache  # noqa: E402
+from engine.preferences import PLAIN_KV_BITS  # noqa: E402
 
 _, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, _OPEN_FILES_MAX), _OPEN_FILES_MAX))
@@ -50,9 +63,7 @@ __all__ = [
     "device_facts",
     "foreign_errors",
     "generate_step",
-    "is_whole_cache",
     "load_steps",
-    "make_prompt_cache",
     "mx",
     "release_memory",
     "trim_prompt_cache",
@@ -115,28 +126,14 @@ def active_memory_bytes() -> int:
     return int(mx.get_active_memory())
 
 
-def is_whole_cache(cache: Sequence[Any], held_tokens: int) -> bool:
-    """Whether a cache that was cut back still holds all that goes on from ``held_tokens`` needs.
-
-    Chunked caches (Llama 4) forget what lies before the last chunk, are cut back only as far as
-    they remember, and say nothing (mlx_lm.models.cache.ChunkedKVCache.trim).
-    """
-    for layer in cache:
-        if int(getattr(layer, "offset", held_tokens)) != held_tokens:
-            return False
-        chunk_tokens = getattr(layer, "chunk_size", None)
-        if chunk_tokens and layer.start_position > held_tokens // chunk_tokens * chunk_tokens:
-            return False
-    return True
-
-
 def load_steps(
-    path: Path, is_widened: bool, has_room: Callable[[int], bool]
+    path: Path, is_widened: bool, has_room: Callable[[int], bool], kv_bits: int = PLAIN_KV_BITS
 ) -> Iterator["tuple[int, int] | MlxModel"]:
     """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
 
     Weights are evaluated in portions, so that others' answers go on between two of them. On a CPU
     they are made float32 if ``is_widened``, and then unpacked as far as there ``has_room`` for it.
+    With ``kv_bits`` 8 or 4 the model keeps what it has read packed.
     Code in the model's folder is never run. Raises LoadFailed.
     """
     is_cpu = mx.default_device().type == mx.DeviceType.cpu
@@ -169,7 +166,10 @@ def load_steps(
         for size_bytes in unpacked.unpack_steps(has_room) if is_cpu else ():
             total_bytes += size_bytes
             yield total_bytes, total_bytes
-        loaded = MlxModel(model, tokenizer, unpacked)
+        loaded = MlxModel(model, tokenizer, unpacked, kv_bits)
+    if kv_bits < PLAIN_KV_BITS:
+        with foreign_errors(_cannot_pack_cache):
+            try_cache(loaded.new_cache(), model)
     yield loaded
 
 
@@ -180,20 +180,34 @@ def _load_failed(reason: str) -> EngineError:
     )
 
 
+def _cannot_pack_cache(_reason: str) -> EngineError:
+    return LoadFailed(
+        "This model cannot work with a packed memory of what it has read.",
+        "Choose “full” for it in Settings.",
+    )
+
+
 class MlxModel:
     """A loaded model with its tokenizer, in the few words that the lanes speak."""
 
-    def __init__(self, model: Any, tokenizer: Any, unpacked: UnpackedLayers) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, unpacked: UnpackedLayers, kv_bits: int = PLAIN_KV_BITS
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.context_tokens = 0
         self._unpacked = unpacked
-        cache = make_prompt_cache(model)
+        self._kv_bits = kv_bits
+        cache = self.new_cache()
         self.is_batchable = all(hasattr(layer, "merge") for layer in cache)
         self.is_trimmable = bool(can_trim_prompt_cache(cache))
         self.has_chat_template = bool(tokenizer.has_chat_template)
         self.stop_sequences = make_stop_sequences(tokenizer)
         self._text_states = make_text_state_machine(tokenizer)
+
+    def new_cache(self) -> list[Any]:
+        """An empty cache for one sequence."""
+        return new_cache(self.model, self._kv_bits)
 
     @property
     def extra_bytes(self) -> int:
@@ -209,11 +223,17 @@ class MlxModel:
         """Give up the unpacked layers; answers are slower from now on."""
         self._unpacked.pack()
 
-    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render_prompt(self, messages: Sequence[Message], tools: Tools = ()) -> list[int]:
         """Tokens of the conversation under the model's chat template, ready for its answer.
 
-        Raises TemplateFailed when there is no template or it refuses these messages.
+        Raises TemplateFailed when there is no template or it refuses these messages, and
+        ToolsUnsupported for ``tools`` of a model whose calls nobody can read.
         """
+        if tools and not (self.tokenizer.has_tool_calling and self.tokenizer.tool_parser):
+            raise ToolsUnsupported(
+                "This model calls no tools, or not in a way that is known here.",
+                "Leave the tools out, or choose a model that was made to call them.",
+            )
         if not self.has_chat_template:
             raise TemplateFailed(
                 "This model has no chat template: it continues text, but was not made to converse.",
@@ -221,10 +241,22 @@ class MlxModel:
             )
         with foreign_errors(_template_failed):
             if messages[-1].role == "assistant":  # it is written on from where it ended
-                return self._render(messages, continue_final_message=True)
-            return self._render(messages, add_generation_prompt=True)
+                return self._render(messages, tools, continue_final_message=True)
+            return self._render(messages, tools, add_generation_prompt=True)
 
-    def stable_prefix_tokens(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text to be continued, without any template. Raises TemplateFailed."""
+        with foreign_errors(_template_failed):
+            return [int(token) for token in self.tokenizer.encode(text)]
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text by itself."""
+        with foreign_errors(_template_failed):
+            return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def stable_prefix_tokens(
+        self, messages: Sequence[Message], prompt: Sequence[int], tools: Tools = ()
+    ) -> int:
         """How many tokens of ``prompt`` will still be there when the conversation has gone on.
 
         Templates drop earlier reasoning, so the end of today's prompt may not be part of the next.
@@ -233,7 +265,7 @@ class MlxModel:
         if messages[-1].role != "assistant":
             longer.insert(-1, Message("assistant", _DUMMY))
         with foreign_errors(_template_failed):
-            later = self._render(longer, add_generation_prompt=True)
+            later = self._render(longer, tools, add_generation_prompt=True)
         return _common_prefix(prompt, later)
 
     @staticmethod
@@ -241,15 +273,18 @@ class MlxModel:
         """The most that MLX has held in arrays since it started."""
         return int(mx.get_peak_memory())
 
-    def _render(self, messages: Sequence[Message], **ending: bool) -> list[int]:
+    def _render(self, messages: Sequence[Message], tools: Tools, **ending: bool) -> list[int]:
         """Tokens of the messages. Marks that somebody wrote stay text and begin no turn."""
-        raw = [{"role": m.role, "content": m.text} for m in messages]
+        raw = [template_message(message) for message in messages]
         is_jinja = isinstance(self.tokenizer.chat_template, str)
-        options = {"sanitize_control_tokens": True} if is_jinja else {}
+        options: dict[str, Any] = {"sanitize_control_tokens": True} if is_jinja else {}
+        options |= {"tools": [dict(tool) for tool in tools]} if tools else {}
         tokens = self.tokenizer.apply_chat_template(raw, tokenize=True, **ending, **options)
         return [int(token) for token in tokens]
 
-    def answer_start(self, messages: Sequence[Message], prompt: Sequence[int]) -> list[int]:
+    def answer_start(
+        self, messages: Sequence[Message], prompt: Sequence[int], tools: Tools = ()
+    ) -> list[int]:
         """Tokens that the template has put before the answer, where reasoning may be opened.
 
         A mark in somebody's message opens nothing, so what the messages alone render to is cut off.
@@ -257,10 +292,31 @@ class MlxModel:
         if not self.tokenizer.has_thinking:
             return []
         with foreign_errors(_template_failed):
-            said = self._render(messages, add_generation_prompt=False)
+            said = self._render(messages, tools, add_generation_prompt=False)
         return list(prompt[_common_prefix(prompt, said) :])
 
-    def text_decoder(self, start: Sequence[int]) -> "TextDecoder":
+    def plain_decoder(self) -> TextDecoder:
+        """A decoder for which marks are text."""
+        return plain_decoder(self.tokenizer.detokenizer)
+
+    def scorer(self, count: int) -> Scorer:
+        """Scores tokens, with that many of the likeliest beside each. Refers to no model."""
+        return scorer(self.tokenizer, count)
+
+    def call_reader(self, tools: Tools) -> Callable[[str], tuple[ToolCall, ...]]:
+        """Reads calls from what a model wrote between its marks. Refers to no model.
+
+        Raises GenerationError for what is no call.
+        """
+        parse: Any = self.tokenizer.tool_parser
+
+        def read(text: str) -> tuple[ToolCall, ...]:
+            with foreign_errors(GenerationError):
+                return read_calls(text, parse, tools)
+
+        return read
+
+    def text_decoder(self, start: Sequence[int], has_tools: bool = False) -> TextDecoder:
         """A decoder for an answer that begins with ``start``, which may have opened reasoning."""
         state = "normal"
         if self.tokenizer.has_thinking:
@@ -268,7 +324,8 @@ class MlxModel:
             if opened > self.tokenizer.rfind_think_end(start):
                 state = "reasoning"
         state = self.tokenizer.response_initial_state or state
-        return TextDecoder(self.tokenizer.detokenizer, self._text_states.make_state(state))
+        states = self._text_states.make_state(state)
+        return TextDecoder(self.tokenizer.detokenizer, states, has_tools)
 
 
 def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
@@ -282,32 +339,3 @@ def _template_failed(reason: str) -> EngineError:
         f"The model's chat template refused this conversation: {reason or 'no reason given'}",
         "Remove the system prompt, or choose another model.",
     )
-
-
-class TextDecoder:
-    """Turns tokens into text, split into answer and reasoning."""
-
-    def __init__(self, detokenizer: Any, state: Any) -> None:
-        self._detokenizer = detokenizer
-        self._state = state
-
-    def add(self, token: int) -> list[tuple[bool, str]]:
-        """Text that became certain with this token, as (is_reasoning, text) pieces."""
-        self._detokenizer.add_token(token)
-        return self._split(self._detokenizer.last_segment)
-
-    def finish(self, is_stopped_by_model: bool) -> list[tuple[bool, str]]:
-        """The rest. A half-read control mark is dropped where the model itself ended."""
-        self._detokenizer.finalize()
-        pieces = self._split(self._detokenizer.last_segment)
-        if not is_stopped_by_model:
-            _, rest, state = TextStateMachine.flush(self._state)
-            if rest:
-                pieces.append((state == "reasoning", rest))
-        return pieces
-
-    def _split(self, text: str) -> list[tuple[bool, str]]:
-        if not text:
-            return []
-        self._state, segments = TextStateMachine.split(self._state, text)
-        return [(state == "reasoning", piece) for state, piece in segments if piece]

@@ -11,6 +11,7 @@ from engine.inference.lane import step_failed as step_failed
 from engine.inference.sampling import processors_for, sampler_for
 from engine.inference.solo_lane import SoloLane as SoloLane
 from engine.inference.turn import Turn
+from engine.records import FinishReason
 
 PROOF_TOKENS = 4
 _PREFILL_PROMPTS = 8
@@ -58,13 +59,17 @@ class BatchLane(Lane):
             self._suspects.remove(turn)
             turn.finish("cancelled")
         gone = [uid for uid, turn in self._active.items() if turn.is_cancelled]
-        if not gone:
-            return
-        caches = self._generator.remove(gone, return_prompt_caches=True)
-        for uid in gone:
-            self._active.pop(uid).finish("cancelled")
+        if gone:
+            self._take_out(gone, "cancelled")
+
+    def _take_out(self, uids: list[int], reason: FinishReason) -> None:
+        """End answers in the middle, and keep what was read for them."""
+        caches = self._generator.remove(uids, return_prompt_caches=True)
+        for uid in uids:
+            turn = self._active.pop(uid)
+            turn.finish(reason)
             cache, tokens = caches.get(uid, (None, []))
-            self._remember(tokens, cache)
+            self.memory.remember(tokens, cache, turn.chat_id)
 
     def _advance(self) -> None:
         self._admit()
@@ -93,7 +98,7 @@ class BatchLane(Lane):
         tokens = turn.prompt + turn.output
         try:
             with foreign_errors(step_failed):
-                cache, rest = self._nearest_cache(tokens)
+                cache, rest = self.memory.nearest(tokens)
                 reused = len(tokens) - len(rest)
                 (uid,) = self._generator.insert_segments(
                     segments=[self._segments(turn, rest, reused)],
@@ -114,10 +119,10 @@ class BatchLane(Lane):
 
     def _segments(self, turn: Turn, rest: list[int], reused: int) -> list[list[int]]:
         """Split where a cache that cannot be trimmed later has to be kept now."""
-        if self.model.is_trimmable or turn.output:
+        if self.model.is_trimmable or turn.output or not turn.sent:
             return [rest]
         try:
-            stable = self.model.stable_prefix_tokens(turn.messages, turn.prompt) - reused
+            stable = self.model.stable_prefix_tokens(turn.sent, turn.prompt, turn.tools) - reused
         except TemplateFailed:  # it renders this conversation, but not a longer one of ours
             return [rest]
         return [rest[:stable], rest[stable:]] if 0 < stable < len(rest) else [rest]
@@ -130,19 +135,23 @@ class BatchLane(Lane):
         turn.on_prefill(len(turn.prompt) - total_tokens + done_tokens)
         if response.end_of_segment and not response.end_of_prompt and not self.model.is_trimmable:
             cache, tokens = self._generator.extract_cache([response.uid])[response.uid]
-            self._remember(tokens, cache)
+            self.memory.remember(tokens, cache)
 
     def _on_token(self, response: Any) -> None:
         turn = self._active[response.uid]
         if response.finish_reason == "stop":
             turn.on_end_token(response.token)
         else:
-            turn.on_token(response.token)
-            if response.finish_reason == "length":
+            turn.on_token(response.token, response.logprobs)
+            if turn.is_stopped and response.finish_reason is None:
+                self._take_out([response.uid], "stop")
+            elif turn.is_stopped:
+                turn.finish("stop")
+            elif response.finish_reason == "length":
                 turn.finish_full()
         if response.finish_reason is not None:
             del self._active[response.uid]
-            self._remember(response.all_tokens, response.prompt_cache)
+            self.memory.remember(response.all_tokens, response.prompt_cache, turn.chat_id)
 
     def _recover(self, error: EngineError) -> None:
         """Start a new batch. The one to blame fails alone; the others are tried one by one."""

@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from engine.errors import EngineError, InsufficientMemory, InUse, LoadFailed
-from engine.inference.mailbox import Mailbox
 from engine.inference.residents import Residents
 from engine.inference.room import Room
+from engine.mailbox import Mailbox
 from engine.records import CheckedModel, LoadedModel, Loading, MemoryEstimate, Queued
 
 logger = logging.getLogger(__name__)
@@ -136,6 +136,7 @@ class Loads:
         steps = self._backend.load_steps(
             request.checked.path, form.narrow is not None,
             lambda size: self.room.has_room_for_speed(request.checked, form, size),
+            request.checked.kv_bits,
         )  # fmt: skip
         self._under_way.append((request, steps))
 

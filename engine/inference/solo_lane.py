@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.errors import EngineError
-from engine.inference.backend import generate_step, make_prompt_cache, mx
+from engine.inference.backend import generate_step, mx
 from engine.inference.lane import Lane
 from engine.inference.sampling import processors_for, sampler_for
 from engine.inference.turn import Turn
@@ -24,7 +24,7 @@ class SoloLane(Lane):
     @property
     def held_bytes(self) -> int:
         """What the cache of whom is served takes now."""
-        return sum(layer.nbytes for layer in self._prompt_cache or ())
+        return sum(layer.nbytes for layer in self._prompt_cache or () if not layer.empty())
 
     def _stop_serving(self) -> None:
         self._end()
@@ -51,8 +51,8 @@ class SoloLane(Lane):
         if not self._waiting or (turn := self._let_in()) is None:
             return
         self._turn, self._given = turn, turn.prompt + turn.output
-        cache, self._rest = self._nearest_cache(self._given)
-        self._prompt_cache = cache or make_prompt_cache(self.model.model)
+        cache, self._rest = self.memory.nearest(self._given)
+        self._prompt_cache = cache or self.model.new_cache()
         turn.begin_prefill(len(self._given) - len(self._rest))
 
     def _read_some(self) -> None:
@@ -78,13 +78,17 @@ class SoloLane(Lane):
     def _decode_one(self) -> None:
         assert self._turn is not None
         turn = self._turn
-        token = int(next(self._tokens)[0])
+        drawn, logprobs = next(self._tokens)
+        token = int(drawn)
         if token in self.model.tokenizer.eos_token_ids:
             turn.on_end_token(token)
             self._keep_and_end()
             return
-        turn.on_token(token)
-        if len(turn.output) >= turn.max_tokens:
+        turn.on_token(token, logprobs)
+        if turn.is_stopped:
+            turn.finish("stop")
+            self._keep_and_end()
+        elif len(turn.output) >= turn.max_tokens:
             turn.finish_full()
             self._keep_and_end()
 
@@ -92,7 +96,8 @@ class SoloLane(Lane):
         if self._turn:
             unread = 0 if self._turn.tokens_since_insert else len(self._rest)
             tokens = self._turn.prompt + self._turn.output
-            self._remember(tokens[: len(tokens) - unread], self._prompt_cache)
+            read = tokens[: len(tokens) - unread]
+            self.memory.remember(read, self._prompt_cache, self._turn.chat_id)
         self._end()
 
     def _end(self) -> None:

@@ -124,6 +124,21 @@ def test_a_message_longer_than_the_context_is_refused_and_kept(chat: ChatPage) -
     expect(chat.send_button).to_be_visible()
 
 
+def test_a_chat_that_outgrows_the_context_goes_on_without_its_middle(chat: ChatPage) -> None:
+    chat.choose_model(SMALL_CONTEXT)
+    expect(chat.status).to_have_text("ready")
+    chat.page.locator("#settings-button").click()
+    chat.page.locator("#max-tokens input").fill("4")
+    chat.page.locator("#max-tokens input").press("Tab")
+    chat.page.get_by_text("More", exact=True).click()
+    chat.page.get_by_label("Leave out the middle").check()
+    for n in range(5):
+        chat.ask(f"question {n} of five")
+        chat.wait_for_answers(n + 1)
+    expect(chat.stats.nth(0)).not_to_contain_text("did not see")
+    expect(chat.stats.nth(4)).to_contain_text(re.compile("did not see [246] of 9 messages, from “"))
+
+
 def test_a_broken_model_says_what_is_wrong_and_the_others_go_on(chat: ChatPage) -> None:
     chat.choose_model(BROKEN)
     expect(chat.status).to_contain_text("could not be loaded")

@@ -183,6 +183,56 @@ def test_a_stale_tab_overwrites_nothing_and_keeps_what_was_typed(
     chat.wait_for_answers(3)
 
 
+def test_a_stale_tab_that_edits_shows_what_is_new_and_keeps_the_text(
+    chat: ChatsPage, other: ChatsPage
+) -> None:
+    chat.ask("What is a potoroo?")
+    chat.wait_for_answers(1)
+    other.page.reload()
+    other.open("potoroo")
+    expect(other.stats).to_have_count(1)
+    other.ask("From the other tab")
+    other.wait_for_answers(2)
+    chat.edit(chat.page.locator("#log .user-row").first, "What is a token?")
+    expect(chat.toast).to_contain_text("changed in another tab")
+    expect(chat.box).to_have_value("What is a token?")
+    expect(chat.questions).to_have_count(2)
+    expect(chat.questions.first).to_have_text("What is a potoroo?")
+
+
+def test_a_stale_tab_comes_to_follow_the_answer_written_for_another(
+    chat: ChatsPage, other: ChatsPage
+) -> None:
+    chat.ask("What is a quoll?")
+    chat.wait_for_answers(1)
+    other.page.reload()
+    other.open("quoll")
+    expect(other.stats).to_have_count(1)
+    other.choose_model(ENDLESS)
+    expect(other.status).to_have_text("ready")
+    other.ask("Go on for ever")
+    expect(other.stop_button).to_be_visible()
+    expect(other.page.locator("#chat-list")).to_contain_text("writing…")
+    chat.ask("From the stale tab")
+    expect(chat.questions).to_have_count(2)
+    expect(chat.box).to_have_value("From the stale tab")
+    chat.stop_button.click()
+    chat.wait_for_answers(2)
+    other.wait_for_answers(2)
+
+
+def test_a_new_chat_is_listed_under_its_question_while_its_answer_is_written(
+    chat: ChatsPage,
+) -> None:
+    chat.choose_model(ENDLESS)
+    expect(chat.status).to_have_text("ready")
+    chat.ask("Go on for ever, thylacine")
+    expect(chat.entry("Go on for ever, thylacine")).to_contain_text("writing…")
+    chat.stop_button.click()
+    chat.wait_for_answers(1)
+    expect(chat.entry("thylacine")).not_to_contain_text("writing…")
+
+
 def test_an_answer_in_progress_does_not_leak_into_another_chat(chat: ChatsPage) -> None:
     chat.choose_model(ENDLESS)
     expect(chat.status).to_have_text("ready")

@@ -1,10 +1,11 @@
 """Finding a model in a real browser, with a loopback Hub."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import TIMEOUT_MS
@@ -50,19 +51,19 @@ def discover(browser: Browser, finder: RunningApp) -> Iterator[Page]:
     page.goto(finder.url)
     page.get_by_role("tab", name="Discover").click()
     expect(page.locator("#source")).to_contain_text("Hub")
+    expect(names(page)).to_have_count(2)
     yield page
     context.close()
 
 
-def rows(page: Page) -> list[str]:
+def names(page: Page) -> Locator:
     """Names in the table, from the top."""
-    cells = page.locator("#models [role=gridcell]").all_inner_texts()
-    return [cell.strip() for cell in cells if "/" in cell]
+    return page.locator("#models [role=gridcell] .m-name")
 
 
 def test_the_table_shows_what_fits_and_will_chat_with_badges(discover: Page) -> None:
     expect(discover.locator("#source")).to_contain_text("2 models")
-    assert set(rows(discover)) == {"pear/Pear-4bit", "plum/Plum-8bit"}
+    expect(names(discover)).to_have_text(["plum/Plum-8bit", "pear/Pear-4bit"])
     badges = discover.locator("#models [role=gridcell] > div > span > .b-ok")
     expect(badges.filter(has_text="fits").first).to_be_visible()
     expect(badges.filter(has_text="will chat").first).to_be_visible()
@@ -80,12 +81,15 @@ def test_a_chip_takes_its_filter_away(discover: Page) -> None:
     discover.locator("#search input, #search textarea").fill("fig")
     discover.keyboard.press("Enter")
     expect(discover.locator("#source")).to_contain_text("0 models ·")
+    expect(discover.locator("#nothing-found")).to_contain_text("1 matches “fig” without them")
+    expect(discover.locator("#models")).not_to_be_visible()
     discover.get_by_role("button", name="will chat remove this filter").click()
     expect(discover.locator("#chat-only input")).not_to_be_checked()
     expect(discover.locator("#source")).to_contain_text("1 model ·")
     discover.get_by_role("button", name="“fig” remove this filter").click()
     expect(discover.locator("#search input, #search textarea")).to_have_value("")
     expect(discover.locator("#source")).to_contain_text("3 models ·")
+    expect(names(discover)).to_have_count(3)
     expect(discover.locator("#chips button")).to_have_text(["fits this computer"])
 
 
@@ -95,6 +99,17 @@ def test_on_a_phone_a_row_is_a_name_with_its_badges(discover: Page) -> None:
     expect(row.locator(".m-line")).to_contain_text("fits will chat")
     expect(row.locator("[role=gridcell]:visible")).to_have_count(1)
     assert discover.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_on_a_phone_the_filters_fold_away(discover: Page) -> None:
+    discover.set_viewport_size({"width": 390, "height": 844})
+    quantisation = discover.locator("#f-quantisation")
+    expect(quantisation).not_to_be_visible()
+    discover.get_by_text("More filters").click()
+    expect(quantisation).to_be_visible()
+    assert discover.evaluate("document.documentElement.scrollWidth") <= 390
+    discover.get_by_text("More filters").click()
+    expect(quantisation).not_to_be_visible()
 
 
 def test_sorting_puts_the_most_downloaded_first(discover: Page) -> None:
@@ -110,7 +125,7 @@ def test_searching_narrows_the_table(discover: Page) -> None:
     discover.locator("#search input, #search textarea").fill("plum")
     discover.keyboard.press("Enter")
     expect(discover.locator("#source")).to_contain_text("1 model ·")
-    assert rows(discover) == ["plum/Plum-8bit"]
+    expect(names(discover)).to_have_text(["plum/Plum-8bit"])
 
 
 def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> None:
@@ -119,6 +134,12 @@ def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> No
     expect(discover.locator("#detail-head")).to_contain_text("pear/Pear-4bit")
     expect(facts).to_contain_text("Score")
     expect(discover.locator("#download")).to_contain_text("Download")
+    expect(facts).to_contain_text("8,192 tokens")
+    plot = discover.locator("#memory-plot tr")
+    expect(plot).to_have_count(2)
+    expect(plot.last).to_have_text(re.compile(r"8,192 tokens\s*\d+ MB\s*fits"))
+    discover.get_by_text("Files", exact=True).click()
+    expect(discover.locator("#files")).to_contain_text("model.safetensors")
     discover.get_by_text("Model card").click()
     card = discover.locator("#card")
     expect(card).to_contain_text("A fine card")
@@ -128,14 +149,46 @@ def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> No
     expect(facts).not_to_be_visible()
 
 
+def test_a_slow_hub_opens_the_panel_on_what_is_known(discover: Page, hub: LoopbackHub) -> None:
+    hub.fault("/api/models/pear", delay_s=1.5)
+    discover.locator("#models .m-name").filter(has_text="pear/Pear-4bit").last.click()
+    head = discover.locator("#detail-head")
+    expect(head).to_contain_text("Asking the Hugging Face Hub")
+    expect(head.locator("h3")).to_have_text("pear/Pear-4bit")
+    expect(discover.locator("#download")).to_be_disabled()
+    expect(discover.locator("#download")).to_be_enabled()
+    expect(head).not_to_contain_text("Asking")
+
+
+def test_a_model_that_is_gone_from_the_hub_says_so(discover: Page, hub: LoopbackHub) -> None:
+    hub.fault("/api/models/plum", times=None, status=404)
+    discover.locator("#models .m-name").filter(has_text="plum/Plum-8bit").last.click()
+    expect(discover.locator(".toast-body")).to_contain_text("no model plum/Plum-8bit")
+    expect(discover.locator("#detail-head")).not_to_be_visible()
+    hub.clear()
+
+
+def test_a_wait_that_the_hub_asks_for_is_shown(discover: Page, hub: LoopbackHub) -> None:
+    hub.fault("/api/models", status=429, headers={"retry-after": "2"})
+    discover.locator("#search input, #search textarea").fill("pear-4")
+    discover.keyboard.press("Enter")
+    expect(discover.locator("#source")).to_contain_text("The Hub asked us to wait 2 s")
+    expect(discover.locator("#source")).to_contain_text("1 model ·")
+
+
 def test_when_the_hub_fails_the_rows_stay_and_the_page_says_why(
     discover: Page, hub: LoopbackHub
 ) -> None:
+    expect(names(discover)).to_have_count(2)
     hub.fault("/api/models", times=None, status=503)
     try:
         discover.locator("#search input, #search textarea").fill("another")
         discover.keyboard.press("Enter")
         expect(discover.locator("#retry")).to_be_visible()
-        expect(discover.locator("#source .notice")).not_to_be_empty()
+        expect(discover.locator("#source .notice")).to_contain_text("The Hub has trouble")
+        expect(names(discover)).to_have_count(2)
+        hub.clear()
+        discover.locator("#retry").click()
+        expect(discover.locator("#nothing-found")).to_contain_text("No model matches")
     finally:
         hub.clear()

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.chats import Chats, ChatTree, StoredMessage
+from engine.chats import (
+    MAX_TEXT_CHARS,
+    Attachment,
+    Chats,
+    ChatTree,
+    StoredMessage,
+    attachment_details,
+    attachments_of,
+)
 from engine.chats.exports import export_all, export_chat, export_name, write_export
 from engine.chats.fences import iter_blocks, longer_fence, open_fence
 from engine.chats.imports import parse_import
@@ -202,3 +210,26 @@ def test_a_file_is_written_under_its_title(tmp_path: Path) -> None:
     assert json.loads(path.read_text("utf-8"))["format"] == "pomona-chats"
     with pytest.raises(ChatsUnavailable, match="No such file"):
         write_export(conversation("a"), "html", tmp_path / "gone")
+
+
+def test_the_files_of_a_message_leave_with_it_and_come_in_again() -> None:
+    file = Attachment("<b>.md", f"```\n{HOSTILE}", 9)
+    message = StoredMessage(1, "user", "Why?", details=attachment_details([file]))
+    tree = ChatTree("A title", (message,), 1)
+    assert "````\n```\n<script>" in export_chat(tree, "markdown")
+    page = export_chat(tree, "html")
+    assert "<summary>&lt;b&gt;.md</summary>" in page and "<script" not in page
+    (parsed,) = parse_import(export_chat(tree, "json"))
+    assert attachments_of(parsed.messages[0]) == (file,)
+
+
+@pytest.mark.parametrize("value", (
+    "x", [1], [{"name": 1, "text": "x"}], [{"name": "a", "text": " "}], [{"text": "x"}],
+    [{"name": "a", "text": "x" * (MAX_TEXT_CHARS + 1)}],
+))  # fmt: skip
+def test_files_of_an_import_that_are_none_are_left_out(value: object) -> None:
+    tree = ChatTree(
+        "A title", (StoredMessage(1, "user", "Why?", details={"attachments": value}),), 1
+    )
+    (parsed,) = parse_import(export_chat(tree, "json"))
+    assert parsed.messages[0].details == {} and parsed.messages[0].text == "Why?"

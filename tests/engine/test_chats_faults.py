@@ -89,12 +89,12 @@ def test_a_file_that_others_lock_is_a_sentence_and_nothing_is_half_written(
 def test_a_full_disk_is_a_sentence_and_what_was_there_stays(path: Path, opening: Opening) -> None:
     chats = opening(path)
     first = exchange(chats, "apple", "red")
-    (pages,) = chats._connection.execute("PRAGMA page_count").fetchone()
-    chats._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = chats._file.connection.execute("PRAGMA page_count").fetchone()
+    chats._file.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(ChatsUnavailable) as failed:
         chats.add(first.chat_id, first.revision, first.message_id, "user", "long " * 50_000)
     assert "disk is full" in failed.value.hint
     assert said(chats, first.chat_id) == ["apple", "red"]
-    chats._connection.execute("PRAGMA max_page_count = 1000000")
+    chats._file.connection.execute("PRAGMA max_page_count = 1000000")
     chats.add(first.chat_id, first.revision, first.message_id, "user", "long " * 50_000)
     assert len(chats.read(first.chat_id).messages) == 3

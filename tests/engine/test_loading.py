@@ -6,7 +6,7 @@ import pytest
 
 from engine import Engine
 from engine.errors import InUse
-from engine.inference.mailbox import Mailbox
+from engine.mailbox import Mailbox
 from engine.records import Loading, TextDelta
 from engine.settings import GUIDE_ID
 from tests.engine.answers import LLAMA, Answer, ask, read, start

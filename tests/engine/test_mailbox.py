@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from engine.errors import Busy, Cancelled
-from engine.inference.mailbox import ChatTicket, Mailbox
+from engine.mailbox import ChatTicket, Mailbox
 from engine.records import (
     Finished,
     GenerationStats,

@@ -10,7 +10,7 @@ from engine.answers import Answers, RunningAnswer
 from engine.chats import Chats, StoredMessage, Written
 from engine.errors import InvalidRequest, NotInstalled
 from engine.inference import ChatTicket
-from engine.inference.mailbox import Mailbox
+from engine.mailbox import Mailbox
 from engine.records import (
     Finished,
     GenerationStats,
@@ -95,7 +95,7 @@ def test_a_disk_that_refuses_for_a_while_costs_nothing(
     answers: Answers, chats: Chats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.answers.SAVE_AGAIN_S", 0.05)
-    chats._connection.execute("PRAGMA busy_timeout = 50")
+    chats._file.connection.execute("PRAGMA busy_timeout = 50")
     answer = begin(answers, chats, max_tokens=60)
     other = sqlite3.connect(tmp_path / "chats.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -1,12 +1,15 @@
 """The Gradio API, called as programs call it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from openai import OpenAI
 
+from engine.api_key import ApiKey
 from tests.app_process import RunningApp, running_app
 from tests.models import write_model
 
@@ -14,13 +17,17 @@ GUIDE = "pomona/guide"
 TINY = "tiny/llama"
 STATS = {
     "prompt_tokens", "reused_tokens", "output_tokens", "time_to_first_token_s", "prefill_per_s",
-    "decode_per_s", "peak_memory_bytes", "model_peak_bytes",
+    "decode_per_s", "peak_memory_bytes", "model_peak_bytes", "left_out",
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    folder = tmp_path_factory.mktemp("api")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def app(folder: Path) -> Iterator[RunningApp]:
     write_model(folder / "models" / TINY, context=256)
     damaged = write_model(folder / "models" / "tiny" / "damaged", shards=2)
     (damaged / "model-00002-of-00002.safetensors").unlink()
@@ -94,6 +101,9 @@ def test_chat_takes_a_model_and_settings(client: Client) -> None:
     assert first["finish_reason"] == "length" and first["stats"]["output_tokens"] == 5
     assert first["text"] == again["text"]
     assert again["stats"]["reused_tokens"] > 0
+    stop = {**params, "stop": [first["text"][2:4]]}
+    stopped = client.predict(ask("Hello"), TINY, stop, api_name="/chat")
+    assert (stopped["text"], stopped["finish_reason"]) == (first["text"][:2], "stop")
     used = {m["repo_id"]: m["last_used_at"] for m in client.predict(api_name="/library")}
     assert used[TINY] > 0
 
@@ -113,6 +123,7 @@ def test_chat_takes_a_model_and_settings(client: Client) -> None:
         (ask("Hello"), None, {"temperature": "hot"}, "temperature must be"),
         (ask("Hello"), None, {"max_tokens": 0}, "max_tokens must be a whole number"),
         (ask("Hello"), None, {"seed": -3}, "seed must be"),
+        (ask("Hello"), None, {"stop": ""}, "stop must be a list"),
         (ask("Hello"), None, {"warmth": 1}, "no setting 'warmth'"),
         (ask("word " * 500), TINY, {}, "at most 256"),
     ],
@@ -123,6 +134,21 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(
     with pytest.raises(AppError, match=words):
         client.predict(messages, model, params, api_name="/chat")
     assert client.predict(ask("Hello"), None, {}, api_name="/chat")["text"]
+
+
+def test_the_openai_client_is_answered_on_the_same_port(app: RunningApp, folder: Path) -> None:
+    key = ApiKey(folder / "data" / "api_key").reveal()
+    with OpenAI(base_url=f"{app.url}/v1", api_key=key, max_retries=0, timeout=60) as openai:
+        assert {GUIDE, TINY} <= {model.id for model in openai.models.list()}
+        messages: Any = [
+            {"role": "developer", "content": "Answer briefly."},
+            {"role": "user", "content": [{"type": "text", "text": "What can I do here?"}]},
+        ]
+        whole = openai.chat.completions.create(model=GUIDE, messages=messages, seed=1)
+        assert whole.choices[0].message.content and whole.choices[0].finish_reason == "stop"
+        parts = openai.chat.completions.create(model=GUIDE, messages=messages, seed=1, stream=True)
+        texts = [part.choices[0].delta.content or "" for part in parts]
+        assert "".join(texts) == whole.choices[0].message.content and len(texts) > 3
 
 
 @pytest.mark.parametrize("name", ["/load", "/unload"])

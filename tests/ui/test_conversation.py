@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.answers import AnswerState
-from engine.chats import StoredChat, StoredMessage
+from engine.chats import Attachment, StoredChat, StoredMessage, attachment_details
 from engine.records import GenerationStats, Loading, Message, Prefill, Queued
 from ui.conversation import SHOWN_MESSAGES, Conversation, message_blocks
 
@@ -126,3 +126,18 @@ def test_another_conversation_makes_answers_to_the_old_one_strangers() -> None:
     epoch = conversation.epoch
     conversation.show(None)
     assert conversation.blocks() == [] and conversation.epoch != epoch
+
+
+def test_the_model_reads_a_message_with_its_files_and_the_log_shows_their_names() -> None:
+    files = (Attachment("<b>.md", "```\nHi\n```", 7),)
+    message = StoredMessage(1, "user", "Why?", details=attachment_details(files))
+    (sent,) = chat_of(message).messages()
+    assert sent.text == "File “<b>.md”:\n````\n```\nHi\n```\n````\n\nWhy?"
+    line, text = texts(message)
+    assert "&lt;b&gt;.md" in line and "about 7 tokens" in line and "#file-1-0" in line
+    assert text == "Why?"
+    conversation = chat_of(message)
+    conversation.fold(1, 0)
+    assert "Hi" in conversation.blocks()[1]["content"]
+    conversation.fold(1, 0)
+    assert len(conversation.blocks()) == len(conversation.owners) == 2

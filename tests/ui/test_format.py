@@ -1,11 +1,14 @@
 """Words and numbers on the page."""
 
+import html
+
 import pytest
 
 from engine.records import GenerationStats
 from ui.format import (
     format_bytes,
     format_duration,
+    format_left_out,
     format_pill,
     format_progress,
     format_stats,
@@ -70,3 +73,11 @@ def test_markup_from_outside_shows_as_text(render: object) -> None:
 def test_a_progress_bar_stays_within_its_ends() -> None:
     assert "width:0%" in format_progress("x", -1)
     assert "width:100%" in format_progress("x", 7)
+
+
+def test_the_line_says_which_messages_the_model_did_not_see() -> None:
+    note = {"count": 4, "of": 9, "first": "How do I", "last": "Like so"}
+    assert format_left_out(note) == "did not see 4 of 9 messages, from “How do I” to “Like so”"
+    marked = html.unescape(format_left_out({**note, "first": "*a* [b](c) <i>"}))
+    assert "“*a* [b](c) <i>”" in marked
+    assert not set("*[<") & set(format_left_out({**note, "first": "*a* [b](c) <i>"}))

@@ -1,4 +1,4 @@
-"""The way of events from the inference thread to whoever asked.
+"""The way of events from whoever writes an answer to whoever asked.
 
 Putting never blocks, so a reader that stopped reading holds nobody up; deltas of one kind that
 wait are joined, so what waits is never larger than the answer itself.
@@ -36,7 +36,7 @@ class Mailbox:
                 return
             last = self._events[-1] if self._events else None
             if isinstance(event, TextDelta) and isinstance(last, TextDelta):
-                self._events[-1] = TextDelta(last.text + event.text)
+                self._events[-1] = TextDelta(last.text + event.text, last.tokens + event.tokens)
             elif isinstance(event, ReasoningDelta) and isinstance(last, ReasoningDelta):
                 self._events[-1] = ReasoningDelta(last.text + event.text)
             elif isinstance(event, _LATEST_ONLY) and type(last) is type(event):

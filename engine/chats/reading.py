@@ -1,0 +1,104 @@
+"""What is read of the conversations: the list, a shown path, versions of a turn, a whole tree."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+from engine.chats.records import ChatSummary, ChatTree, StoredChat, StoredMessage
+from engine.chats.search import find_chats
+from engine.chats.transactions import Transactions
+from engine.chats.tree import path_to, versions_of
+from engine.errors import ChatNotFound
+
+LISTED = 200
+
+
+class ReadChats:
+    """The half of ``Chats`` that changes nothing. Raises ChatNotFound and ChatsUnavailable."""
+
+    def __init__(self, file: Transactions) -> None:
+        self._file = file
+
+    def list(self, search: str = "", limit: int = LISTED) -> tuple[ChatSummary, ...]:
+        """Pinned ones first, then the newest; with ``search``, those that hold all its words."""
+        with self._file.reading() as execute:
+            excerpts = find_chats(self._file.connection, search, limit) if search.strip() else None
+            picked = (
+                "" if excerpts is None else f" AND chat_id IN ({','.join('?' * len(excerpts))})"
+            )
+            rows = execute(
+                "SELECT chat_id, title, is_pinned, updated_at FROM chats WHERE deleted_at IS NULL"
+                f"{picked} ORDER BY is_pinned DESC, updated_at DESC LIMIT ?",
+                *(excerpts or ()), limit,
+            ).fetchall()  # fmt: skip
+        return tuple(
+            ChatSummary(chat_id, title, bool(pinned), at, (excerpts or {}).get(chat_id, ""))
+            for chat_id, title, pinned, at in rows
+        )
+
+    def read(self, chat_id: str) -> StoredChat:
+        """A conversation along its shown path."""
+        with self._file.reading() as execute:
+            row = execute(
+                "SELECT title, is_pinned, model_id, params, revision, leaf_id FROM chats"
+                " WHERE chat_id = ? AND deleted_at IS NULL", chat_id,
+            ).fetchone()  # fmt: skip
+            if row is None:
+                raise not_found()
+            parents = self._parents(chat_id)
+            path = path_to(row[5], parents)
+            versions = versions_of(path, parents)
+            messages = {m.message_id: m for m in self._messages(chat_id, set(path))}
+        shown = tuple(
+            replace(messages[one], version=versions[one][0], versions=versions[one][1])
+            for one in path
+        )
+        return StoredChat(
+            chat_id, row[0], bool(row[1]), row[2], json.loads(row[3]), row[4], shown
+        )  # fmt: skip
+
+    def versions(self, chat_id: str, message_id: int) -> tuple[StoredMessage, ...]:
+        """All versions of a message's turn, the oldest first, wherever the shown path goes."""
+        with self._file.reading():
+            parents = self._parents(chat_id)
+            if message_id not in parents:
+                raise not_found()
+            brothers = {one for one, up in parents.items() if up == parents[message_id]}
+            return tuple(self._messages(chat_id, brothers))
+
+    def tree(self, chat_id: str) -> ChatTree:
+        """A conversation with every version of every turn."""
+        with self._file.reading() as execute:
+            row = execute(
+                "SELECT title, leaf_id, model_id, params, created_at FROM chats"
+                " WHERE chat_id = ? AND deleted_at IS NULL", chat_id,
+            ).fetchone()  # fmt: skip
+            if row is None:
+                raise not_found()
+            messages = tuple(self._messages(chat_id, set(self._parents(chat_id))))
+        return ChatTree(row[0], messages, row[1], row[2], json.loads(row[3]), row[4])
+
+    def _parents(self, chat_id: str) -> dict[int, int | None]:
+        return dict(
+            self._file.connection.execute(
+                "SELECT message_id, parent_id FROM messages WHERE chat_id = ?", (chat_id,)
+            ).fetchall()
+        )
+
+    def _messages(self, chat_id: str, wanted: set[int]) -> Iterator[StoredMessage]:
+        for row in self._file.connection.execute(
+            "SELECT m.message_id, role, coalesce(d.text, m.text),"
+            " coalesce(d.reasoning, m.reasoning), model_id, details, state, created_at, parent_id"
+            " FROM messages m LEFT JOIN drafts d ON d.message_id = m.message_id"
+            " WHERE chat_id = ? ORDER BY m.message_id", (chat_id,),
+        ).fetchall():  # fmt: skip
+            if row[0] in wanted:
+                yield StoredMessage(
+                    row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6],
+                    created_at=row[7], parent_id=row[8],
+                )  # fmt: skip
+
+
+def not_found() -> ChatNotFound:
+    """What a person reads when a conversation or a message is gone."""
+    return ChatNotFound("This chat is not there any more.", "Choose another one, or begin anew.")
