@@ -10,11 +10,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import as_app
 import mlx.core as mx
 from corpus import SAME, Corpus, bare, load_corpus
 from dialogue import Speaker, Turn, typo
 from mlx_lm import generate, load, stream_generate
+from mlx_lm.utils import dequantize_model
 
+BATCH = 32
 HERE = Path(__file__).parent
 DECLINED = "I am a tiny built-in guide and know only this app"
 Messages = list[dict[str, str]]
@@ -37,26 +40,34 @@ class Guide:
     def __init__(self, folder: Path) -> None:
         """Load the model."""
         self.model, self.tokenizer = load(str(folder))
+        if as_app.IS_FAST:
+            dequantize_model(self.model)  # as the app does on a processor
 
     def tokens(self, messages: Messages) -> list[int]:
         """Render a conversation."""
         return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)
 
-    def says(self, prompt: list[int], text: str) -> bool:
-        """Say whether the greedy answer to a prompt is this text, in one pass over both."""
-        wanted = [*self.tokenizer.encode(text), self.tokenizer.eos_token_id]
-        scores = self.model(mx.array([prompt + wanted[:-1]]))[0, len(prompt) - 1 :]
-        return scores.argmax(-1).tolist() == wanted
+    def right(self, prompts: list[list[int]], guesses: list[str]) -> list[bool]:
+        """Say of each prompt whether its greedy answer is the guess, in one pass over all."""
+        wanted = [[*self.tokenizer.encode(text), self.tokenizer.eos_token_id] for text in guesses]
+        rows = [prompt + answer for prompt, answer in zip(prompts, wanted, strict=True)]
+        longest = max(len(row) for row in rows)
+        best = self.model(mx.array([row + [0] * (longest - len(row)) for row in rows])).argmax(-1)
+        return [
+            line[len(prompt) - 1 : len(prompt) - 1 + len(answer)] == answer
+            for line, prompt, answer in zip(best.tolist(), prompts, wanted, strict=True)
+        ]
 
     def answers(self, asked: list[Messages], guesses: list[str]) -> list[str]:
         """Answer many conversations, greedily; what is guessed rightly need not be written."""
-        found = []
-        for messages, guess in zip(asked, guesses, strict=True):
-            prompt = self.tokens(messages)
-            if self.says(prompt, guess):
-                found.append(guess)
-                continue
-            found.append(generate(self.model, self.tokenizer, prompt, max_tokens=160).strip())
+        prompts = [self.tokens(messages) for messages in asked]
+        found: list[str] = []
+        for start in range(0, len(prompts), BATCH):
+            some, texts = prompts[start : start + BATCH], guesses[start : start + BATCH]
+            for prompt, text, is_right in zip(some, texts, self.right(some, texts), strict=True):
+                if not is_right:
+                    text = generate(self.model, self.tokenizer, prompt, max_tokens=160).strip()
+                found.append(text)
         return found
 
     def speed(self, count: int = 12) -> float:

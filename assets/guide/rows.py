@@ -19,8 +19,15 @@ IGNORE = -100
 LOOSE = 0.25  # share of questions whose words are cut at random
 LOST = 0.03  # share of question tokens left out, so that no single word decides alone
 PHASES = (0.33, 0.75)  # where the second and the third phase begin
-SHARES = ((100, 0, 0, 0), (76, 21, 3, 0), (72, 21, 6, 1))  # of 1, few, some and many turns
-RECITALS = (0.75, 0.2, 0.15)  # share of single rows that are an answer without a question
+GOING_ON = (3, 4)  # phases in which a finished model is trained further
+SHARES = (  # of conversations of 1, 2 to 3, 4 to 8 and more turns in each phase
+    (100, 0, 0, 0),
+    (76, 21, 3, 0),
+    (72, 21, 6, 1),
+    (70, 22, 7, 1),
+    (86, 11, 3, 0),
+)
+RECITALS = (0.75, 0.2, 0.15, 0.4, 0.15)  # share of single rows that are only an answer
 CUT = 0.6  # share of conversations whose answers are cut anywhere
 
 Row = tuple[list[int], list[bool]]
@@ -121,7 +128,8 @@ def batches(encoder: Encoder, steps: int) -> Iterator[Batch]:
     """Yield batches of rows of like length; first only single questions, at last long talks."""
     given = 0
     while given < steps:
-        encoder.phase = sum(given >= share * steps for share in PHASES)
+        if encoder.phase not in GOING_ON:
+            encoder.phase = sum(given >= share * steps for share in PHASES)
         rows: list[Row] = []
         total = 0
         while total < POOL * ROW_TOKENS:

@@ -12,16 +12,18 @@ import torch.nn.functional as F
 from corpus import Corpus, load_corpus
 from crew import Crew, run_crew
 from dialogue import Speaker
-from export import write_model
+from export import read_weights, write_model
 from network import Llama, Shape
-from rows import IGNORE, Encoder, batches, row_length, stack
+from rows import GOING_ON, IGNORE, Encoder, batches, row_length, stack
 from torch import Tensor
 from wording import ASSISTANT, END, SEED, USER, make_tokenizer, openers
 
+LATER_SEED = 100  # added to the seed in each phase in which a model is trained further
 CHOICE = 3.0  # weight of the loss on openers, which say which answer comes
 SMOOTH = 0.1  # label smoothing there, against overconfidence in wordings seen often
 RISE = 60  # steps in which the rate rises to its peak
 PACE = 0.1  # rate of the matrices that the warm-up taught, against the others
+GOES_ON_PACE = 0.3  # the same when a model is trained further
 HEAD_PACE = 0.5  # the same for the matrix that scores the next token
 WARM_POOL = 8  # such steps for which questions are drawn together, to have like lengths
 WARM_ROWS = 512  # questions in each step before the training proper
@@ -95,9 +97,10 @@ def warm_up(model: Llama, encoder: Encoder, crew: Crew, steps: int, peak: float)
     model.begin_as_bag()
 
 
-def optimizer(model: Llama) -> torch.optim.Optimizer:
+def optimizer(model: Llama, goes_on: bool) -> torch.optim.Optimizer:
     """Make the optimiser; norms do not decay, and what the warm-up taught moves slowly."""
-    paces = {id(weight): PACE for weight in model.bag_parts()}
+    pace = GOES_ON_PACE if goes_on else PACE
+    paces = {id(weight): pace for weight in model.bag_parts()}
     paces[id(model.lm_head.weight)] = HEAD_PACE
     groups = [
         {
@@ -118,7 +121,7 @@ def show_shares(model: Llama, encoder: Encoder, step: int) -> None:
 
 def fit(model: Llama, encoder: Encoder, crew: Crew, steps: int, peak: float, out: Path) -> None:
     """Train the network and write it out now and then."""
-    adam = optimizer(model)
+    adam = optimizer(model, encoder.phase in GOING_ON)
     start, means, seen = time.time(), [0.0, 0.0], 0
     first = model.shape.vocab - len(openers(encoder.speaker.corpus))
     model.train()
@@ -151,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--warm", type=int, default=300)
+    parser.add_argument("--go-on", type=int, choices=GOING_ON, help="train --out further")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     options = parser.parse_args()
@@ -163,12 +167,18 @@ def main() -> None:
         raise SystemExit(f"data/facts_talk.txt must say {model.size() / 1e6:.1f} million")
     tokenizer = make_tokenizer(corpus, shape.vocab)
     print(f"{model.size():,} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
+    if options.go_on:
+        read_weights(model, options.out)
     start = time.time()
 
     def work(crew: Crew) -> None:
-        torch.manual_seed(SEED + crew.rank)
-        encoder = Encoder(tokenizer, Speaker(corpus, SEED + 1 + crew.rank))
-        warm_up(model, encoder, crew, options.warm, 4e-3)
+        seed = SEED + crew.rank + LATER_SEED * max(0, (options.go_on or 2) - 2)
+        torch.manual_seed(seed)
+        encoder = Encoder(tokenizer, Speaker(corpus, seed + 1))
+        if options.go_on:
+            encoder.phase = options.go_on
+        else:
+            warm_up(model, encoder, crew, options.warm, 4e-3)
         if crew.rank == 0:
             show_shares(model, encoder, -1)
         fit(model, encoder, crew, options.steps, options.rate, options.out)
