@@ -19,6 +19,7 @@ from ui.connections import ConnectionsHandlers, build_connections, wire_connecti
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
+from ui.draft_choice import DraftChoiceHandlers, wire_draft_choice
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
@@ -59,6 +60,10 @@ def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
         )  # fmt: skip
         wire_cache_choice(
             chat.settings.kv_bits, CacheChoiceHandlers(engine, models.follow_load), chat.model,
+            chat.model_status, chat.conversation,
+        )  # fmt: skip
+        wire_draft_choice(
+            chat.settings.draft, DraftChoiceHandlers(engine, models.follow_load), chat.model,
             chat.model_status, chat.conversation,
         )  # fmt: skip
         wire_discover(discover, finding, discover_tab)

@@ -24,10 +24,10 @@ _OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 from mlx.utils import tree_flatten  # noqa: E402
 from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-file limit)
     BatchGenerator,
-    TextStateMachine,
     generate_step,
     make_stop_sequences,
     make_text_state_machine,
+    speculative_generate_step,
 )
 from mlx_lm.models.cache import (  # noqa: E402
     LRUPromptCache,
@@ -38,6 +38,7 @@ from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
 from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
 from engine.inference.sequence_cache import new_cache, try_cache  # noqa: E402
+from engine.inference.text_decoder import TextDecoder  # noqa: E402
 from engine.preferences import PLAIN_KV_BITS  # noqa: E402
 
 _, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -54,6 +55,7 @@ __all__ = [
     "load_steps",
     "mx",
     "release_memory",
+    "speculative_generate_step",
     "trim_prompt_cache",
 ]
 
@@ -115,6 +117,33 @@ def active_memory_bytes() -> int:
 
 
 def load_steps(
+    path: Path,
+    is_widened: bool,
+    has_room: Callable[[int], bool],
+    kv_bits: int = PLAIN_KV_BITS,
+    draft_path: Path | None = None,
+) -> Iterator["tuple[int, int] | MlxModel"]:
+    """As model_steps, for a model and, where there is one, for the smaller one that drafts for it.
+
+    A draft that cannot be used with the model is left out.
+    """
+    done_bytes, loaded = 0, None
+    for step in model_steps(path, is_widened, has_room, kv_bits):
+        if isinstance(step, tuple):
+            done_bytes = step[1]
+            yield step
+        else:
+            loaded = step
+    assert loaded is not None
+    for step in model_steps(draft_path, is_widened, has_room) if draft_path else ():
+        if isinstance(step, tuple):
+            yield done_bytes + step[0], done_bytes + step[1]
+        else:
+            loaded.take_draft(step)
+    yield loaded
+
+
+def model_steps(
     path: Path, is_widened: bool, has_room: Callable[[int], bool], kv_bits: int = PLAIN_KV_BITS
 ) -> Iterator["tuple[int, int] | MlxModel"]:
     """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
@@ -185,31 +214,57 @@ class MlxModel:
         self.tokenizer = tokenizer
         self.context_tokens = 0
         self._unpacked = unpacked
+        self.draft: MlxModel | None = None
         self._kv_bits = kv_bits
         cache = self.new_cache()
-        self.is_batchable = all(hasattr(layer, "merge") for layer in cache)
+        self._can_batch = all(hasattr(layer, "merge") for layer in cache)
         self.is_trimmable = bool(can_trim_prompt_cache(cache))
         self.has_chat_template = bool(tokenizer.has_chat_template)
         self.stop_sequences = make_stop_sequences(tokenizer)
         self._text_states = make_text_state_machine(tokenizer)
 
+    @property
+    def is_batchable(self) -> bool:
+        """Whether several can be answered at once."""
+        return self._can_batch and self.draft is None
+
     def new_cache(self) -> list[Any]:
-        """An empty cache for one sequence."""
-        return new_cache(self.model, self._kv_bits)
+        """An empty cache for one sequence; behind the model's own layers those of its draft."""
+        own = new_cache(self.model, self._kv_bits)
+        return [*own, *self.draft.new_cache()] if self.draft else own
+
+    def take_draft(self, draft: "MlxModel") -> None:
+        """Have a smaller model guess words, if both know the same ones and can be cut back."""
+        has_same_words = self.tokenizer.get_vocab() == draft.tokenizer.get_vocab()
+        if has_same_words and self.is_trimmable and draft.is_trimmable:
+            self.draft = draft
+
+    def drop_draft(self) -> int:
+        """Do without from now on; bytes that this frees."""
+        draft, self.draft = self.draft, None
+        if draft is None:
+            return 0
+        arrays = (array for _, array in tree_flatten(draft.model.parameters()))
+        return int(sum(array.nbytes for array in arrays)) + draft.extra_bytes
 
     @property
     def extra_bytes(self) -> int:
         """Bytes taken for speed alone, which ``save_memory`` gives back."""
-        return self._unpacked.extra_bytes
+        return self._unpacked.extra_bytes + (self.draft.extra_bytes if self.draft else 0)
 
     def unpack_steps(self, has_room: Callable[[int], bool]) -> Iterator[int]:
         """Unpack what there is room for, layer by layer; bytes of each. On a CPU alone."""
-        is_cpu = mx.default_device().type == mx.DeviceType.cpu
-        return self._unpacked.unpack_steps(has_room) if is_cpu else iter(())
+        if mx.default_device().type != mx.DeviceType.cpu:
+            return
+        yield from self._unpacked.unpack_steps(has_room)
+        if self.draft:
+            yield from self.draft.unpack_steps(has_room)
 
     def save_memory(self) -> None:
         """Give up the unpacked layers; answers are slower from now on."""
         self._unpacked.pack()
+        if self.draft:
+            self.draft.save_memory()
 
     def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of the conversation under the model's chat template, ready for its answer.
@@ -267,7 +322,7 @@ class MlxModel:
             said = self._render(messages, add_generation_prompt=False)
         return list(prompt[_common_prefix(prompt, said) :])
 
-    def text_decoder(self, start: Sequence[int]) -> "TextDecoder":
+    def text_decoder(self, start: Sequence[int]) -> TextDecoder:
         """A decoder for an answer that begins with ``start``, which may have opened reasoning."""
         state = "normal"
         if self.tokenizer.has_thinking:
@@ -289,32 +344,3 @@ def _template_failed(reason: str) -> EngineError:
         f"The model's chat template refused this conversation: {reason or 'no reason given'}",
         "Remove the system prompt, or choose another model.",
     )
-
-
-class TextDecoder:
-    """Turns tokens into text, split into answer and reasoning."""
-
-    def __init__(self, detokenizer: Any, state: Any) -> None:
-        self._detokenizer = detokenizer
-        self._state = state
-
-    def add(self, token: int) -> list[tuple[bool, str]]:
-        """Text that became certain with this token, as (is_reasoning, text) pieces."""
-        self._detokenizer.add_token(token)
-        return self._split(self._detokenizer.last_segment)
-
-    def finish(self, is_stopped_by_model: bool) -> list[tuple[bool, str]]:
-        """The rest. A half-read control mark is dropped where the model itself ended."""
-        self._detokenizer.finalize()
-        pieces = self._split(self._detokenizer.last_segment)
-        if not is_stopped_by_model:
-            _, rest, state = TextStateMachine.flush(self._state)
-            if rest:
-                pieces.append((state == "reasoning", rest))
-        return pieces
-
-    def _split(self, text: str) -> list[tuple[bool, str]]:
-        if not text:
-            return []
-        self._state, segments = TextStateMachine.split(self._state, text)
-        return [(state == "reasoning", piece) for state, piece in segments if piece]

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import EngineError, TemplateFailed
 from engine.inference.backend import BatchGenerator, foreign_errors
+from engine.inference.draft_lane import DraftLane as DraftLane
 from engine.inference.lane import Lane
 from engine.inference.lane import step_failed as step_failed
 from engine.inference.pace import Pace
