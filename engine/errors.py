@@ -6,13 +6,13 @@
     ├ ModelError        NotInstalled · Unsupported · Damaged · LoadFailed · InUse
     │                   InsufficientMemory(needed_bytes, budget_bytes)
     ├ GenerationError   ContextOverflow(prompt_tokens, limit_tokens) · TemplateFailed
-    │                   Busy · InvalidRequest
+    │                   Busy · InvalidRequest · ToolsUnsupported
     ├ HubError          Offline · RepoNotFound · Gated · RateLimited(retry_after_s) · HubBroken
     ├ DownloadError     InsufficientDisk(needed_bytes, free_bytes) · IntegrityFailed · Interrupted
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
     ├ RemoteError       RemoteUnreachable · RemoteRefused · RemoteBroken · InvalidSource
     ├ AttachmentError
-    └ AccessError       NotOwner · QuotaExceeded · LinkEnded
+    └ AccessError       NotOwner · QuotaExceeded · LinkEnded · LinkFailed
     Cancelled(Exception)    control flow, never shown
 
 ``message`` is one sentence for the person, ``hint`` says what to do next; the foreign
@@ -90,6 +90,10 @@ class Busy(GenerationError):
 
 class InvalidRequest(GenerationError):
     """A message or a setting is not of the form that a chat takes."""
+
+
+class ToolsUnsupported(GenerationError):
+    """The model was not made to call tools, or its calls cannot be read."""
 
 
 class HubError(EngineError):
@@ -199,6 +203,10 @@ class QuotaExceeded(AccessError):
 
 class LinkEnded(AccessError):
     """The owner, or the clock, ended the time of guests."""
+
+
+class LinkFailed(AccessError):
+    """No share link could be made."""
 
 
 class Cancelled(Exception):

@@ -1,4 +1,4 @@
-"""A smaller model that guesses the words of the chosen one: which, if any, chosen beside the chat."""
+"""A smaller model that guesses the words of the chosen one: chosen beside the chat, if any."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -5,19 +5,23 @@ this thread is text, numbers and our own records.
 """
 
 import contextlib
-import ctypes
-import gc
 import itertools
 import resource
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 
-from engine.errors import EngineError, LoadFailed, TemplateFailed
-from engine.records import DeviceFacts, Message
+from engine.errors import (
+    EngineError,
+    GenerationError,
+    LoadFailed,
+    TemplateFailed,
+    ToolsUnsupported,
+)
+from engine.inference.tool_text import Tools, read_calls, template_message
+from engine.records import Message, ToolCall
 
 _OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -37,8 +41,18 @@ from mlx_lm.models.cache import (  # noqa: E402
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
 from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
+from engine.inference.decoding import (  # noqa: E402
+    Scorer,
+    TextDecoder,
+    plain_decoder,
+    scorer,
+)
+from engine.inference.device import (  # noqa: E402
+    active_memory_bytes,
+    device_facts,
+    release_memory,
+)
 from engine.inference.sequence_cache import new_cache, try_cache  # noqa: E402
-from engine.inference.text_decoder import TextDecoder  # noqa: E402
 from engine.preferences import PLAIN_KV_BITS  # noqa: E402
 
 _, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -60,7 +74,6 @@ __all__ = [
 ]
 
 _EVALUATE_BYTES = 64_000_000
-_trim_heap: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
 _DUMMY = "."
 
 
@@ -80,70 +93,7 @@ def foreign_errors(make: Callable[[str], EngineError]) -> Iterator[None]:
         raise make(first_line[:200]) from error
 
 
-def device_facts(has_fast_blas: bool) -> DeviceFacts:
-    """The device that MLX computes on, as it describes itself."""
-    info = mx.device_info()
-    versions = {}
-    for name in ("mlx", "mlx-lm", "transformers", "gradio", "huggingface_hub"):
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    is_gpu = mx.default_device().type == mx.DeviceType.gpu
-    is_metal = is_gpu and mx.metal.is_available()
-    working_set = info.get("max_recommended_working_set_size") or info.get("total_memory")
-    return DeviceFacts(
-        backend="metal" if is_metal else "cuda" if is_gpu else "cpu",
-        device_name=str(info.get("device_name", "unknown")),
-        working_set_bytes=int(working_set) if is_gpu and working_set else None,
-        accelerated_blas=is_gpu or has_fast_blas,
-        versions=versions,
-    )
-
-
-def release_memory() -> None:
-    """Give memory of dropped arrays back to the system.
-
-    glibc keeps what was freed: a 150 MB model was still there after its unload. Its malloc_trim,
-    which other C libraries do not have, hands it over within a millisecond.
-    """
-    gc.collect()
-    mx.clear_cache()
-    if _trim_heap is not None:
-        _trim_heap(0)
-
-
-def active_memory_bytes() -> int:
-    """Bytes that MLX holds in arrays now."""
-    return int(mx.get_active_memory())
-
-
 def load_steps(
-    path: Path,
-    is_widened: bool,
-    has_room: Callable[[int], bool],
-    kv_bits: int = PLAIN_KV_BITS,
-    draft_path: Path | None = None,
-) -> Iterator["tuple[int, int] | MlxModel"]:
-    """As model_steps, for a model and, where there is one, for the smaller one that drafts for it.
-
-    A draft that cannot be used with the model is left out.
-    """
-    done_bytes, loaded = 0, None
-    for step in model_steps(path, is_widened, has_room, kv_bits):
-        if isinstance(step, tuple):
-            done_bytes = step[1]
-            yield step
-        else:
-            loaded = step
-    assert loaded is not None
-    for step in model_steps(draft_path, is_widened, has_room) if draft_path else ():
-        if isinstance(step, tuple):
-            yield done_bytes + step[0], done_bytes + step[1]
-        else:
-            loaded.take_draft(step)
-    yield loaded
-
-
-def model_steps(
     path: Path, is_widened: bool, has_room: Callable[[int], bool], kv_bits: int = PLAIN_KV_BITS
 ) -> Iterator["tuple[int, int] | MlxModel"]:
     """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
@@ -266,11 +216,17 @@ class MlxModel:
         if self.draft:
             self.draft.save_memory()
 
-    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render_prompt(self, messages: Sequence[Message], tools: Tools = ()) -> list[int]:
         """Tokens of the conversation under the model's chat template, ready for its answer.
 
-        Raises TemplateFailed when there is no template or it refuses these messages.
+        Raises TemplateFailed when there is no template or it refuses these messages, and
+        ToolsUnsupported for ``tools`` of a model whose calls nobody can read.
         """
+        if tools and not (self.tokenizer.has_tool_calling and self.tokenizer.tool_parser):
+            raise ToolsUnsupported(
+                "This model calls no tools, or not in a way that is known here.",
+                "Leave the tools out, or choose a model that was made to call them.",
+            )
         if not self.has_chat_template:
             raise TemplateFailed(
                 "This model has no chat template: it continues text, but was not made to converse.",
@@ -278,15 +234,22 @@ class MlxModel:
             )
         with foreign_errors(_template_failed):
             if messages[-1].role == "assistant":  # it is written on from where it ended
-                return self._render(messages, continue_final_message=True)
-            return self._render(messages, add_generation_prompt=True)
+                return self._render(messages, tools, continue_final_message=True)
+            return self._render(messages, tools, add_generation_prompt=True)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text to be continued, without any template. Raises TemplateFailed."""
+        with foreign_errors(_template_failed):
+            return [int(token) for token in self.tokenizer.encode(text)]
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text by itself."""
         with foreign_errors(_template_failed):
             return len(self.tokenizer.encode(text, add_special_tokens=False))
 
-    def stable_prefix_tokens(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
+    def stable_prefix_tokens(
+        self, messages: Sequence[Message], prompt: Sequence[int], tools: Tools = ()
+    ) -> int:
         """How many tokens of ``prompt`` will still be there when the conversation has gone on.
 
         Templates drop earlier reasoning, so the end of today's prompt may not be part of the next.
@@ -295,7 +258,7 @@ class MlxModel:
         if messages[-1].role != "assistant":
             longer.insert(-1, Message("assistant", _DUMMY))
         with foreign_errors(_template_failed):
-            later = self._render(longer, add_generation_prompt=True)
+            later = self._render(longer, tools, add_generation_prompt=True)
         return _common_prefix(prompt, later)
 
     @staticmethod
@@ -303,15 +266,18 @@ class MlxModel:
         """The most that MLX has held in arrays since it started."""
         return int(mx.get_peak_memory())
 
-    def _render(self, messages: Sequence[Message], **ending: bool) -> list[int]:
+    def _render(self, messages: Sequence[Message], tools: Tools, **ending: bool) -> list[int]:
         """Tokens of the messages. Marks that somebody wrote stay text and begin no turn."""
-        raw = [{"role": m.role, "content": m.text} for m in messages]
+        raw = [template_message(message) for message in messages]
         is_jinja = isinstance(self.tokenizer.chat_template, str)
-        options = {"sanitize_control_tokens": True} if is_jinja else {}
+        options: dict[str, Any] = {"sanitize_control_tokens": True} if is_jinja else {}
+        options |= {"tools": [dict(tool) for tool in tools]} if tools else {}
         tokens = self.tokenizer.apply_chat_template(raw, tokenize=True, **ending, **options)
         return [int(token) for token in tokens]
 
-    def answer_start(self, messages: Sequence[Message], prompt: Sequence[int]) -> list[int]:
+    def answer_start(
+        self, messages: Sequence[Message], prompt: Sequence[int], tools: Tools = ()
+    ) -> list[int]:
         """Tokens that the template has put before the answer, where reasoning may be opened.
 
         A mark in somebody's message opens nothing, so what the messages alone render to is cut off.
@@ -319,10 +285,31 @@ class MlxModel:
         if not self.tokenizer.has_thinking:
             return []
         with foreign_errors(_template_failed):
-            said = self._render(messages, add_generation_prompt=False)
+            said = self._render(messages, tools, add_generation_prompt=False)
         return list(prompt[_common_prefix(prompt, said) :])
 
-    def text_decoder(self, start: Sequence[int]) -> TextDecoder:
+    def plain_decoder(self) -> TextDecoder:
+        """A decoder for which marks are text."""
+        return plain_decoder(self.tokenizer.detokenizer)
+
+    def scorer(self, count: int) -> Scorer:
+        """Scores tokens, with that many of the likeliest beside each. Refers to no model."""
+        return scorer(self.tokenizer, count)
+
+    def call_reader(self, tools: Tools) -> Callable[[str], tuple[ToolCall, ...]]:
+        """Reads calls from what a model wrote between its marks. Refers to no model.
+
+        Raises GenerationError for what is no call.
+        """
+        parse: Any = self.tokenizer.tool_parser
+
+        def read(text: str) -> tuple[ToolCall, ...]:
+            with foreign_errors(GenerationError):
+                return read_calls(text, parse, tools)
+
+        return read
+
+    def text_decoder(self, start: Sequence[int], has_tools: bool = False) -> TextDecoder:
         """A decoder for an answer that begins with ``start``, which may have opened reasoning."""
         state = "normal"
         if self.tokenizer.has_thinking:
@@ -330,7 +317,8 @@ class MlxModel:
             if opened > self.tokenizer.rfind_think_end(start):
                 state = "reasoning"
         state = self.tokenizer.response_initial_state or state
-        return TextDecoder(self.tokenizer.detokenizer, self._text_states.make_state(state))
+        states = self._text_states.make_state(state)
+        return TextDecoder(self.tokenizer.detokenizer, states, has_tools)
 
 
 def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
