@@ -138,7 +138,8 @@ class Loads:
 
     def _steps(self, request: LoadRequest, form: MemoryEstimate) -> Iterator[Any]:
         """The steps of the model's load, and those of the smaller one that drafts for it."""
-        checked, done_bytes, loaded = request.checked, 0, None
+        checked, done_bytes = request.checked, 0
+        loaded: Any = None
 
         def has_room(size_bytes: int) -> bool:
             return self.room.has_room_for_speed(checked, form, size_bytes)

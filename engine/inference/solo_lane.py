@@ -91,7 +91,7 @@ class SoloLane(Lane):
     def _decode_one(self) -> None:
         assert self._turn is not None
         turn = self._turn
-        drawn, logprobs = next(self._tokens)
+        drawn, logprobs, *_ = next(self._tokens)
         token = int(drawn)
         if token in self.model.tokenizer.eos_token_ids:
             turn.on_end_token(token)
