@@ -55,7 +55,17 @@ def make_endless_guide(folder: Path) -> BenchModel:
 
 def make_random_model(folder: Path) -> BenchModel:
     """A llama of random 4-bit weights with float32 scales, several times as large as the Guide."""
-    path = folder / "random-llama"
+    return _random_llama(folder / "random-llama", "random 32M", {})
+
+
+def make_broad_model(folder: Path) -> BenchModel:
+    """A random llama of two broad layers, which a long context makes hardly slower."""
+    sizes = {"hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16,
+             "num_key_value_heads": 1}  # fmt: skip
+    return _random_llama(folder / "broad-llama", "random, broad", sizes)
+
+
+def _random_llama(path: Path, label: str, sizes: dict[str, int]) -> BenchModel:
     path.mkdir(parents=True)
     guide = json.loads((GUIDE_DIR / "config.json").read_text(encoding="utf-8"))
     config = _endless(
@@ -71,6 +81,7 @@ def make_random_model(folder: Path) -> BenchModel:
             "vocab_size": guide["vocab_size"],
             "tie_word_embeddings": True,
             "quantization": {"group_size": 64, "bits": 4},
+            **sizes,
         }
     )
     _write_json(path / "config.json", config)
@@ -78,7 +89,7 @@ def make_random_model(folder: Path) -> BenchModel:
     subprocess.run(
         module_command("random_weights", str(path)), cwd=ROOT, env=quiet_environment(), check=True
     )
-    return BenchModel("random 32M", path)
+    return BenchModel(label, path)
 
 
 def random_text(seed: int, words: int) -> str:
