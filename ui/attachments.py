@@ -10,9 +10,10 @@ from typing import Any
 import gradio as gr
 
 from engine import Engine
-from engine.attachments import MAX_FILE_BYTES, read_attachment, too_large
+from engine.attachments import MAX_FILE_BYTES, estimate_tokens, read_attachment, too_large
 from engine.chats import MAX_FILES, MAX_TEXT_CHARS, Attachment, with_attachments
 from engine.errors import AttachmentError, EngineError
+from engine.estimates import ContextFit
 from engine.records import Message, SamplingParams
 from engine.settings import GUIDE_ID
 from ui.conversation import Conversation
@@ -22,7 +23,7 @@ from ui.format_attachments import format_chips, format_misfit
 
 CLAIM_S = 3.0
 CLAIM_POLL_S = 0.03
-FIT_S = 3.0  # how long the inference thread may take to count, before nothing is said
+FIT_S = 2.0  # how long the inference thread may take to count, before it is guessed
 # Files that are too large are not sent at all: Gradio would upload them first, or say nothing. What
 # is dropped on the chat or pasted into the box goes the way of the button.
 _ON_LOAD = """
@@ -142,16 +143,22 @@ class AttachmentHandlers:
         if not conversation.attached or not conversation.model_id:
             return ""
         files = Message("user", with_attachments("", conversation.attached))
+        messages = [*conversation.messages(), files]
         try:
             fit = self._engine.inference.context_fit(
-                [*conversation.messages(), files], SamplingParams(), conversation.model_id
+                messages, SamplingParams(), conversation.model_id
             ).result(FIT_S)
         except TimeoutError:
-            return ""
+            fit = self._guess_fit(messages, conversation.model_id)
         except EngineError as error:
             return error.text
         title = model_title(conversation.model_id, conversation.model_id == GUIDE_ID)
         return format_misfit(fit, title)
+
+    def _guess_fit(self, messages: Sequence[Message], model_id: str) -> ContextFit:
+        tokens = sum(estimate_tokens(message.text) for message in messages)
+        context_tokens = self._engine.library.find(model_id).context_tokens
+        return ContextFit(tokens, tokens, context_tokens, is_exact=False)
 
 
 def wire_attachments(
