@@ -26,7 +26,6 @@ def rest_between_polls(demo: gr.Blocks) -> None:
             setattr(demo._queue, name, max(QUEUE_POLL_S, getattr(demo._queue, name)))
 
 
-<<<<<<< HEAD
 def keep_uploads_in(folder: Path) -> None:
     """Let Gradio put what is uploaded here for as long as it is read; what a crash left goes.
 
@@ -36,7 +35,8 @@ def keep_uploads_in(folder: Path) -> None:
     if os.environ.setdefault("GRADIO_TEMP_DIR", str(folder)) == str(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-=======
+
+
 def hang_up(server: Any, scope: Scope) -> None:
     """Cut the connection of a request, with what is still to be sent on it.
 
@@ -46,7 +46,6 @@ def hang_up(server: Any, scope: Scope) -> None:
     for connection in list(getattr(getattr(server, "server_state", None), "connections", ())):
         if getattr(connection, "scope", None) is scope:
             connection.transport.abort()
->>>>>>> main
 
 
 class PlainPathsForClients:

@@ -55,44 +55,22 @@ def make_endless_guide(folder: Path) -> BenchModel:
 
 def make_random_model(folder: Path) -> BenchModel:
     """A llama of random 4-bit weights with float32 scales, several times as large as the Guide."""
-<<<<<<< HEAD
-    return _random_llama(folder / "random-llama", "random 32M", {})
-
-
-def make_broad_model(folder: Path) -> BenchModel:
-    """A random llama of two broad layers, which a long context makes hardly slower."""
-    sizes = {"hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16,
-             "num_key_value_heads": 1}  # fmt: skip
-    return _random_llama(folder / "broad-llama", "random, broad", sizes)
-
-
-def _random_llama(path: Path, label: str, sizes: dict[str, int]) -> BenchModel:
-    path.mkdir(parents=True)
-    guide = json.loads((GUIDE_DIR / "config.json").read_text(encoding="utf-8"))
-    config = _endless(
-        {
-            "model_type": "llama",
-            "hidden_size": 512,
-            "intermediate_size": 1408,
-            "num_hidden_layers": 10,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 4,
-            "rms_norm_eps": 1e-5,
-            "rope_theta": 10000.0,
-            "vocab_size": guide["vocab_size"],
-            "tie_word_embeddings": True,
-            "quantization": {"group_size": 64, "bits": 4},
-            **sizes,
-        }
-    )
-    _write_json(path / "config.json", config)
-=======
     config = {
         "model_type": "llama", "hidden_size": 512, "intermediate_size": 1408,
         "num_hidden_layers": 10, "num_attention_heads": 8, "num_key_value_heads": 4,
         "rope_theta": 10000.0, "tie_word_embeddings": True,
     }  # fmt: skip
     return BenchModel("random 32M", _write_random(folder / "random-llama", config))
+
+
+def make_broad_model(folder: Path) -> BenchModel:
+    """A random llama of two broad layers, which a long context makes hardly slower."""
+    config = {
+        "model_type": "llama", "hidden_size": 1024, "intermediate_size": 1408,
+        "num_hidden_layers": 2, "num_attention_heads": 16, "num_key_value_heads": 1,
+        "rope_theta": 10000.0, "tie_word_embeddings": True,
+    }  # fmt: skip
+    return BenchModel("random, broad", _write_random(folder / "broad-llama", config))
 
 
 def make_speed_model(folder: Path) -> BenchModel:
@@ -114,16 +92,11 @@ def _write_random(path: Path, config: dict[str, Any]) -> Path:
         "quantization": {"group_size": 64, "bits": 4},
     }  # fmt: skip
     _write_json(path / "config.json", _endless({**config, **more}))
->>>>>>> main
     _write_tokenizer(path)
     subprocess.run(
         module_command("random_weights", str(path)), cwd=ROOT, env=quiet_environment(), check=True
     )
-<<<<<<< HEAD
-    return BenchModel(label, path)
-=======
     return path
->>>>>>> main
 
 
 def random_text(seed: int, words: int) -> str:
