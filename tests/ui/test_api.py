@@ -18,7 +18,7 @@ GUIDE = "pomona/guide"
 TINY = "tiny/llama"
 STATS = {
     "prompt_tokens", "reused_tokens", "output_tokens", "time_to_first_token_s", "prefill_per_s",
-    "decode_per_s", "peak_memory_bytes", "model_peak_bytes", "left_out",
+    "decode_per_s", "peak_memory_bytes", "model_peak_bytes", "left_out", "draft_gain",
 }  # fmt: skip
 
 
