@@ -29,6 +29,7 @@ from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 100
 STREAMS_AT_ONCE = 60
+MOST_SESSIONS = 300
 _PLACEHOLDER = (
     "## What is on your mind?\n"
     "What you write goes to the owner's computer, and is forgotten when you close the browser."
@@ -49,6 +50,7 @@ def build_guest_app(guests: Guests, access: Access) -> gr.Blocks:
         endpoints = ApiHandlers(cast(Engine, guests), guests.models[0])
         api(open_to_guests(reports_errors(endpoints.chat)), api_name="chat")
         _wire_chat(GuestChatHandlers(guests), log, box, model, new_chat, conversation)
+    demo.state_session_capacity = MOST_SESSIONS
     guard(demo, access)
     demo.queue(
         api_open=False, max_size=MAX_WAITING_EVENTS, default_concurrency_limit=STREAMS_AT_ONCE

