@@ -1,6 +1,5 @@
 """Whatever a model, a file or a guest writes: it runs nothing, covers nothing and loads nothing."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from tests.browser.conftest import TIMEOUT_MS
 from tests.loopback_server import Reply, Server
 from tests.ui.strangers import shared_app
 
-RUN = "window.owned=1;document.title='owned'"
-# OUT stands for the address of a server outside, which nothing may ever ask.
+RUN = "window.owned='NAME';document.title='owned'"
+# OUT stands for the address of a server that nothing may ever ask, NAME for the payload's name.
 PAYLOADS = {
     "script": f"<script>{RUN}</script>",
     "script from outside": '<script src="OUT/x.js"></script>',
@@ -64,77 +63,86 @@ def outside() -> Iterator[Server]:
     server.stop()
 
 
+def payload(name: str, outside: Server) -> str:
+    mark = name.replace(" ", "-")
+    return PAYLOADS[name].replace("OUT", f"{outside.url}/{mark}").replace("NAME", mark)
+
+
 @pytest.fixture(scope="module")
 def app(outside: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """An app in which a model has said every payload, thought it, and failed with it."""
     folder = tmp_path_factory.mktemp("payloads")
     (folder / "data").mkdir()
     chats = Chats(folder / "data" / "chats.sqlite3")
-    for name, payload in PAYLOADS.items():
-        text = payload.replace("OUT", outside.url)
-        at = chats.create("pomona/guide", f"{name} {text}")
-        said = chats.add(at.chat_id, at.revision, None, "user", f"{name}\n\n{text}")
-        chats.add(
-            at.chat_id, said.revision, said.message_id, "assistant", f"Well.\n\n{text}",
+    at, parent = chats.create("pomona/guide", "Everything bad"), None
+    for name in PAYLOADS:
+        text = payload(name, outside)
+        at = chats.add(at.chat_id, at.revision, parent, "user", f"{name}\n\n{text}")
+        chats.create("pomona/guide", f"{name} {text}")
+        at = chats.add(
+            at.chat_id, at.revision, at.message_id, "assistant", f"Well.\n\n{text}",
             model_id=f"evil/{text}", reasoning=f"Hm. {text}",
             details={"error": text, "reason": "stop"},
         )  # fmt: skip
+        parent = at.message_id
     chats.close()
     with running_app(folder) as app:
         yield app
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
-    """One browser for all of them: what one payload does would be seen by the next as well."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
+    page.goto(app.url)
+    page.wait_for_selector("#model-status .ready")
     yield page
     context.close()
 
 
-def load(page: Page, app: RunningApp) -> None:
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-
-
-def is_harmless(page: Page, url: str, outside: Server) -> None:
+def assert_harmless(page: Page, url: str, outside: Server) -> None:
     """Nothing ran, nothing left, and everything of ours can still be pressed."""
-    page.wait_for_timeout(400)  # time for what should not happen
+    page.wait_for_timeout(800)  # time for what should not happen
     assert page.evaluate("window.owned") is None
     assert page.evaluate("document.title") == "Pomona" and page.url.rstrip("/") == url
-    assert [(r.method, r.path) for r in outside.requests] == []
+    assert [(request.method, request.path) for request in outside.requests] == []
     for place in ("#message textarea", "#new-chat", "#model input", "#message .submit-button"):
-        assert page.evaluate(
+        covered_by = page.evaluate(
             """(place) => {
               const box = document.querySelector(place);
               const {left, top, width, height} = box.getBoundingClientRect();
               const there = document.elementFromPoint(left + width / 2, top + height / 2);
-              return box.contains(there) || there.contains(box);
+              return box.contains(there) || there.contains(box) ? '' : there.outerHTML;
             }""",
             place,
-        ), place
+        )
+        assert covered_by == "", place
 
 
-@pytest.mark.parametrize("name", PAYLOADS)
 def test_what_a_model_says_thinks_and_fails_with_is_harmless(
-    page: Page, app: RunningApp, outside: Server, name: str
+    page: Page, app: RunningApp, outside: Server
 ) -> None:
-    load(page, app)
-    entry = page.locator("#chat-list [data-act=open]").filter(has_text=f"{name} ").first
-    entry.click()
-    expect(page.get_by_test_id("user").first).to_contain_text(re.compile(f"^\\s*{name}\\s"))
-    expect(page.locator("#log")).to_contain_text("Well.")
+    page.locator("#chat-list [data-act=open]").filter(has_text="Everything bad").click()
+    expect(page.locator("#log")).to_contain_text(list(PAYLOADS)[0])
+    expect(page.get_by_test_id("user")).to_have_count(len(PAYLOADS))
+    for place in ("top", "bottom"):
+        page.evaluate(
+            f"document.querySelector('#log .bubble-wrap, #log [role=log]').scrollTo(0,"
+            f" {'0' if place == 'top' else '1e6'})"
+        )
+        assert_harmless(page, app.url, outside)
+    page.evaluate("document.querySelectorAll('#log details').forEach(one => one.open = true)")
+    page.evaluate("document.querySelectorAll('#log .thought-group button').forEach(b => b.click())")
+    assert_harmless(page, app.url, outside)
     page.evaluate("document.querySelectorAll('#evil-send, #evil-link').forEach(b => b.click())")
-    is_harmless(page, app.url, outside)
+    assert_harmless(page, app.url, outside)
 
 
 def test_the_pages_own_policy_stops_what_a_payload_would_load(
     page: Page, app: RunningApp, outside: Server
 ) -> None:
     """Were markup to get through, the browser itself would refuse to load and to send."""
-    load(page, app)
     page.evaluate(
         """(out) => {
           document.body.insertAdjacentHTML('beforeend', `<img src="${out}/i.png">
@@ -150,7 +158,7 @@ def test_the_pages_own_policy_stops_what_a_payload_would_load(
         }""",
         outside.url,
     )
-    is_harmless(page, app.url, outside)
+    assert_harmless(page, app.url, outside)
 
 
 def test_a_guests_own_words_are_harmless_too(
@@ -163,9 +171,9 @@ def test_a_guests_own_words_are_harmless_too(
         page.goto(app.url)
         page.wait_for_selector("#message textarea")
         chat = ChatPage(page)
-        everything = "\n\n".join(PAYLOADS.values()).replace("OUT", outside.url)
-        for count, text in enumerate((everything[:3_900], everything[3_900:] or "x"), start=1):
-            chat.ask(text)
+        everything = "\n\n".join(payload(name, outside) for name in PAYLOADS)
+        for count, at in enumerate(range(0, len(everything), 3_900), start=1):
+            chat.ask(everything[at : at + 3_900])
             chat.wait_for_answers(count)
-        is_harmless(page, app.url, outside)
+        assert_harmless(page, app.url, outside)
         context.close()
