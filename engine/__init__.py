@@ -6,6 +6,7 @@ import time
 from engine.answers import Answers
 from engine.api_key import ApiKey
 from engine.chats import Chats
+from engine.comparing import Comparing
 from engine.discover import Discover
 from engine.downloads import Downloads
 from engine.hub import HubClient
@@ -45,6 +46,9 @@ class Engine:
         )  # fmt: skip
         self.chats = Chats(settings.data_dir / "chats.sqlite3")
         self.answers = Answers(self.inference.chat)
+        self.comparing = Comparing(
+            self.answers, self.inference, self.library.find, self._known_budget_bytes
+        )
         self.keep_idle_models(self.preferences.idle_unload_min)
 
     def keep_idle_models(self, minutes: int | None) -> None:

@@ -9,11 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from engine.chats import Chats, Written
 from engine.errors import Cancelled, ChatsError, EngineError
-from engine.inference import ChatTicket
 from engine.records import (
     ChatEvent,
     Finished,
@@ -31,8 +30,20 @@ SAVE_AGAIN_S = 3.0
 CLOSE_S = 1.0
 EXCERPT_CHARS = 60
 
-Ask = Callable[[Sequence[Message], SamplingParams, str], ChatTicket]
 logger = logging.getLogger(__name__)
+
+
+class Ticket(Protocol):
+    """A request as its sender sees it, see ChatTicket."""
+
+    def cancel(self) -> None:
+        """Ask for its end; never blocks."""
+
+    def drain(self, timeout_s: float) -> list[ChatEvent]:
+        """What has come, after at most ``timeout_s``."""
+
+
+Ask = Callable[[Sequence[Message], SamplingParams, str], Ticket]
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class RunningAnswer:
     """One answer being written. Safe to read from any thread."""
 
     def __init__(
-        self, ticket: ChatTicket, place: Written, text: str = "", reasoning: str = "",
+        self, ticket: Ticket, place: Written, text: str = "", reasoning: str = "",
         asked: Sequence[Message] = (),
     ) -> None:  # fmt: skip
         self.message_id, self.chat_id = place.message_id, place.chat_id
@@ -94,6 +105,11 @@ class RunningAnswer:
             if self._version <= version and not self._end.is_done:
                 self._changed.wait(timeout_s)
             return self._version
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """Whether it is over, after at most ``timeout_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._end.is_done, timeout_s)
 
     def apply(self, event: ChatEvent) -> None:
         """Take one event into account."""
@@ -146,15 +162,15 @@ class Answers:
 
     def begin(
         self, chats: Chats, place: Written, messages: Sequence[Message], params: SamplingParams,
-        model_id: str, text: str = "", reasoning: str = "",
+        model_id: str, text: str = "", reasoning: str = "", ticket: Ticket | None = None,
     ) -> RunningAnswer:  # fmt: skip
         """Ask a model, and write its answer to the stored message ``place``, which is "writing".
 
-        ``text`` and ``reasoning`` are what it has already. Raises InvalidRequest and Busy; the
-        stored message is then finished, with the error.
+        ``text`` and ``reasoning`` are what it has already; ``ticket`` is a request that was made
+        before. Raises InvalidRequest and Busy; the stored message is then finished, with the error.
         """
         try:
-            ticket = self._ask(messages, params, model_id)
+            ticket = ticket or self._ask(messages, params, model_id)
         except EngineError as error:
             failed = AnswerState(text, reasoning, error=error)
             chats.finish_answer(place.message_id, text, reasoning, failed.details())
