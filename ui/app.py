@@ -13,6 +13,7 @@ from ui.attachments import AttachmentHandlers
 from ui.chat import build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
+from ui.compare_handlers import CompareHandlers
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
@@ -48,7 +49,7 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
         managing = ManageHandlers(engine)
         wire_chat(
             chat, chatting, models, ChatListHandlers(engine, chatting),
-            AttachmentHandlers(engine), demo, chat_tab,
+            AttachmentHandlers(engine), CompareHandlers(engine, chatting), demo, chat_tab,
         )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)

@@ -15,6 +15,15 @@ from ui.attachments import (
 )
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatList, ChatListHandlers, build_chat_list, wire_chat_list
+from ui.compare import (
+    CompareChoice,
+    CompareView,
+    build_compare_button,
+    build_compare_choice,
+    build_compare_view,
+    wire_compare,
+)
+from ui.compare_handlers import CompareHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format import format_pill
@@ -43,6 +52,9 @@ class ChatView:
     log: gr.Chatbot
     box: gr.Textbox
     attachments: Attachments
+    compare: CompareView
+    choice: CompareChoice
+    compare_button: gr.Button
 
 
 def build_chat() -> ChatView:
@@ -68,26 +80,30 @@ def build_chat() -> ChatView:
                 latex_delimiters=_LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
+            compare = build_compare_view(_LATEX)
             with gr.Column(elem_id="composer"):
+                choice = build_compare_choice()
                 chips = build_chips()
                 with gr.Row(elem_id="composer-row"):
-                    button = build_button()
+                    attach = build_button()
                     box = gr.Textbox(
                         elem_id="message", label="Message", show_label=False, lines=1,
                         max_lines=8, placeholder="Write a message", submit_btn=True,
                         stop_btn=False, autofocus=True,
                     )  # fmt: skip
+                with gr.Row(elem_id="composer-bar"):
+                    button = build_compare_button()
         settings = build_settings()
     return ChatView(
         gr.State(Conversation(), delete_callback=Conversation.close),
         chats, model, model_status, new_chat, settings_button, settings, log, box,
-        Attachments(button, chips),
+        Attachments(attach, chips), compare, choice, button,
     )  # fmt: skip
 
 
 def wire_chat(
     view: ChatView, chatting: ChatHandlers, models: ModelHandlers, listing: ChatListHandlers,
-    attaching: AttachmentHandlers, demo: gr.Blocks, tab: gr.Tab,
+    attaching: AttachmentHandlers, comparing: CompareHandlers, demo: gr.Blocks, tab: gr.Tab,
 ) -> None:  # fmt: skip
     """Which event calls which handler."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -125,7 +141,14 @@ def wire_chat(
         answered.then(*files, **private)
     view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
     wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
-    wire_chat_list(view.chats, listing, conversation, shown)
+    opened = wire_chat_list(view.chats, listing, conversation, shown)
+    wire_compare(
+        view.choice, view.compare, comparing, listing, asked, everything, opened, view.new_chat
+    )
+    view.compare_button.click(
+        shows_errors(comparing.toggle), conversation, [view.choice.panel, view.choice.models],
+        **private,
+    )  # fmt: skip
     wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
 
 

@@ -16,6 +16,7 @@ from engine.chats import (
     attachments_of,
     with_attachments,
 )
+from engine.comparing import Comparison
 from engine.records import (
     ChatEvent,
     GenerationStats,
@@ -43,7 +44,9 @@ class Conversation:
     is what the model picker lists: label and id. ``owners`` are the messages behind the blocks of
     the log. ``store`` holds a guest's conversations, for as long as the session lasts.
     ``attached`` are the files that go with the next message; ``unfolded`` are those in the log
-    whose text is shown, by message and place.
+    whose text is shown, by message and place. ``is_comparing`` is whether the next message goes to
+    several models; ``compared`` are the answers that stand in columns instead of the log, and
+    ``comes_back`` whether the page has yet to follow them.
     """
 
     model_id: str = ""
@@ -60,12 +63,16 @@ class Conversation:
     store: Chats | None = None
     attached: tuple[Attachment, ...] = ()
     unfolded: set[tuple[int, int]] = field(default_factory=set)
+    is_comparing: bool = False
+    compared: Comparison | None = None
+    comes_back: bool = False
 
     def show(self, chat: StoredChat | None) -> None:
         """Turn to another conversation."""
         self.chat = chat
         self.epoch += 1
         self.answering_id = 0
+        self.compared, self.comes_back = None, False
         self.shown_messages = SHOWN_MESSAGES
         self.is_renaming = False
 
@@ -111,7 +118,10 @@ class Conversation:
 
 
 def message_blocks(
-    message: StoredMessage, state: AnswerState | None, unfolded: Collection[int] = ()
+    message: StoredMessage,
+    state: AnswerState | None,
+    unfolded: Collection[int] = (),
+    has_links: bool = True,
 ) -> list[dict[str, Any]]:
     """One message as blocks: reasoning folded, the text, and a quiet line of figures and links.
 
@@ -134,7 +144,7 @@ def message_blocks(
     if text:
         blocks.append({"role": "assistant", "content": text})
     if not is_writing:
-        blocks.append(_line(_footer(message)))
+        blocks.append(_line(_footer(message, has_links)))
     return blocks
 
 
@@ -147,11 +157,12 @@ def _reasoning_block(text: str, seconds: float | None, is_pending: bool) -> dict
     return {"role": "assistant", "content": text.strip(), "metadata": metadata}
 
 
-def _footer(message: StoredMessage) -> str:
+def _footer(message: StoredMessage, has_links: bool) -> str:
     details = message.details
     parts = []
-    if message.versions > 1:
+    if message.versions > 1 and has_links:
         parts.append(_versions(message))
+        parts.append(f'<a href="#compare-{message.message_id}">Side by side</a>')
         if message.model_id:
             parts.append(html.escape(model_title(message.model_id, False)))
     if isinstance(details.get("stats"), dict):
@@ -165,7 +176,8 @@ def _footer(message: StoredMessage) -> str:
         parts.append(f"cut by an error: {html.escape(str(details['error'])[:300])}")
     if message.state == "cut":
         parts.append("cut: Pomona ended while this was written")
-    if message.text and (message.state == "cut" or details.get("reason") in _CONTINUABLE):
+    is_cut = message.state == "cut" or details.get("reason") in _CONTINUABLE
+    if message.text and is_cut and has_links:
         parts.append(f'<a href="#continue-{message.message_id}">Continue</a>')
     return " · ".join(parts)
 
@@ -189,6 +201,8 @@ def _line(markup: str) -> dict[str, Any]:
 def _step(event: ChatEvent | None) -> str:
     """What happens before the first word."""
     match event:
+        case Loading(_, 0):
+            return "Loading the model"
         case Loading(done, total):
             return f"Loading the model: {format_bytes(done)} of {format_bytes(total)}"
         case Queued(position):
