@@ -2,6 +2,8 @@
 
 import threading
 import time
+from concurrent.futures import Future
+from dataclasses import replace
 
 from engine.answers import Answers
 from engine.api_key import ApiKey
@@ -13,8 +15,8 @@ from engine.hub import HubClient
 from engine.inference import ChatTicket, InferenceService, supported_architectures
 from engine.library import Library
 from engine.machine import describe_machine, memory_budget_bytes
-from engine.preferences import Preferences
-from engine.records import DeviceFacts, MachineReport
+from engine.preferences import PLAIN_KV_BITS, Preferences
+from engine.records import CheckedModel, DeviceFacts, GenerationStats, LoadedModel, MachineReport
 from engine.settings import Settings
 
 __version__ = "0.1.0"
@@ -41,8 +43,7 @@ class Engine:
             settings.models_dir, client, self.discover, self.library.cached_file
         )
         self.inference = InferenceService(
-            settings.limits, self.library.check, _budget_bytes, settings.cache_dir,
-            lambda repo_id, stats: self.library.record_use(repo_id, time.time(), stats),
+            settings.limits, self._check, _budget_bytes, settings.cache_dir, self._note_use,
         )  # fmt: skip
         self.chats = Chats(settings.data_dir / "chats.sqlite3")
         self.answers = Answers(self.inference.chat)
@@ -56,6 +57,15 @@ class Engine:
         self.preferences.choose(idle_unload_min=minutes)
         chosen = self.preferences.idle_unload_min
         self.inference.idle_unload_s = None if chosen is None else chosen * 60.0
+
+    def choose_kv_bits(self, repo_id: str, bits: int) -> "Future[LoadedModel]":
+        """Keep what a model has read in so many bits per value from now on, and load it so.
+
+        Raises InUse while it answers; the choice is then as it was.
+        """
+        self.inference.unload(repo_id)
+        self.preferences.choose_kv_bits(repo_id, bits)
+        return self.inference.load(repo_id)
 
     @classmethod
     def open(cls, settings: Settings) -> "Engine":
@@ -84,6 +94,15 @@ class Engine:
         self.chats.close()
         self.discover.close()
         self.library.close()
+
+    def _check(self, repo_id: str) -> CheckedModel:
+        return self.library.check(repo_id, self.preferences.kv_bits(repo_id))
+
+    def _note_use(self, repo_id: str, stats: GenerationStats) -> None:
+        """Remember an answer; with a packed cache its memory says nothing of the usual one's."""
+        if self.preferences.kv_bits(repo_id) < PLAIN_KV_BITS:
+            stats = replace(stats, model_peak_bytes=0)
+        self.library.record_use(repo_id, time.time(), stats)
 
     def _why_in_use(self, repo_id: str) -> str | None:
         """Why a model must not be deleted now."""

@@ -25,6 +25,8 @@ from engine.hub import (
 from engine.hub.readiness import chat_readiness
 from engine.library import estimate_memory
 from engine.library.float32 import float32_weights
+from engine.library.memory import context_tokens
+from engine.patience import Cancel, OnWait, never, quietly
 from engine.records import Fit, ModelSummary, RepoFile, SearchQuery
 from engine.settings import Settings
 
@@ -90,9 +92,11 @@ class Discover:
         """Close the connections to the Hub."""
         self._client.close()
 
-    def search(self, query: SearchQuery) -> Listing:
-        """Models that match; see Catalogue.search."""
-        return self._catalogue.search(query)
+    def search(
+        self, query: SearchQuery, cancel: Cancel = never, on_wait: OnWait = quietly
+    ) -> Listing:
+        """Models that match; see Catalogue.search. ``on_wait`` is told of every pause."""
+        return self._catalogue.search(query, cancel, on_wait)
 
     def peek(self, query: SearchQuery) -> Listing:
         """Models that match, from what is on this computer alone."""
@@ -107,20 +111,29 @@ class Discover:
         budget = self._budget_bytes()
         return picks_for(self._bundled, budget) if budget else ()
 
-    def inspect(self, repo_id: str) -> Inspection:
+    def glance(self, repo_id: str) -> Inspection | None:
+        """What is known of a repo without asking the Hub; None when that is nothing."""
+        known = self._catalogue.find(repo_id)
+        if known is None:
+            return None
+        return self._inspection(known, self._bundled.configs.get(repo_id, {}), "", (), "")
+
+    def inspect(
+        self, repo_id: str, cancel: Cancel = never, on_wait: OnWait = quietly
+    ) -> Inspection:
         """Look at one repo: its files, its card, its memory at several contexts.
 
         Where the Hub cannot be asked, what is known already is returned with a ``notice``. Raises
-        RepoNotFound and Gated, and the other HubErrors for a model of which nothing is known.
+        RepoNotFound, Gated and Cancelled, and the other HubErrors for a model of which nothing is
+        known.
         """
         try:
-            return self._look(repo_id, is_strict=False)
+            return self._look(repo_id, is_strict=False, cancel=cancel, on_wait=on_wait)
         except (Offline, RateLimited, HubBroken) as error:
-            known = self._catalogue.find(repo_id)
+            known = self.glance(repo_id)
             if known is None:
                 raise
-            config = self._bundled.configs.get(repo_id, {})
-            return self._inspection(known, config, "", (), "", notice=error.text)
+            return replace(known, notice=error.text)
 
     def examine(self, repo_id: str) -> Inspection:
         """Look at one repo as it is on the Hub now, without its card, before it is downloaded.
@@ -129,16 +142,21 @@ class Discover:
         """
         return self._look(repo_id, is_strict=True)
 
-    def _look(self, repo_id: str, *, is_strict: bool) -> Inspection:
-        raw, revision, files = self._client.repo(repo_id)
+    def _look(
+        self, repo_id: str, *, is_strict: bool, cancel: Cancel = never, on_wait: OnWait = quietly
+    ) -> Inspection:
+        raw, revision, files = self._client.repo(repo_id, cancel=cancel, on_wait=on_wait)
         summary = summary_from_hub(raw) or ModelSummary(repo_id)
         config = self._config(summary, revision, files, is_strict)
+        if config is None:
+            config, summary = {}, replace(summary, architecture="unknown")
         if isinstance(config.get("model_type"), str):
             summary = replace(summary, architecture=config["model_type"])
         summary = replace(
             summary,
             files=tuple(file.path for file in files),
             weights_bytes=_weights_bytes(files) or summary.weights_bytes,
+            context_tokens=context_tokens(config) or summary.context_tokens,
         )
         readme = "" if is_strict else self._readme(summary, revision, files)
         found = self._inspection(summary, config, revision, files, readme)
@@ -154,7 +172,6 @@ class Discover:
         revision: str,
         files: tuple[RepoFile, ...],
         readme: str,
-        notice: str = "",
     ) -> Inspection:
         memory = tuple(self._estimates(config, summary.weights_bytes))
         machine = self._machine()
@@ -168,7 +185,6 @@ class Discover:
             download_bytes=download_bytes(files) or summary.weights_bytes or 0,
             memory=memory,
             readme=readme,
-            notice=notice,
         )
 
     def _machine(self) -> Machine:
@@ -209,8 +225,8 @@ class Discover:
 
     def _config(
         self, summary: ModelSummary, revision: str, files: tuple[RepoFile, ...], is_strict: bool
-    ) -> Mapping[str, Any]:
-        """The repo's config.json; empty when it has none or it cannot be had.
+    ) -> Mapping[str, Any] | None:
+        """The repo's config.json; empty when it has none or it cannot be had, None if it is none.
 
         Raises HubErrors when ``is_strict``.
         """
@@ -220,12 +236,15 @@ class Discover:
             text = self._client.read_text(
                 summary.repo_id, revision, "config.json", MAX_CONFIG_BYTES
             )
-            config = json.loads(text)
-        except (HubError, ValueError, RecursionError) as error:
-            if is_strict and isinstance(error, HubError):
+        except HubError:
+            if is_strict:
                 raise
             return self._bundled.configs.get(summary.repo_id, {})
-        return config if isinstance(config, dict) else {}
+        try:
+            config = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        return config if isinstance(config, dict) else None
 
     def _readme(self, summary: ModelSummary, revision: str, files: tuple[RepoFile, ...]) -> str:
         name = next((f.path for f in files if f.path.lower() == "readme.md"), None)

@@ -174,6 +174,7 @@ class CheckedModel:
     """A model whose files were found whole, and fit for mlx-lm to load.
 
     ``context_tokens`` 0 and ``template`` None mean that its files do not say, or have none.
+    ``kv_bits`` is how many bits a value of its cache shall take, 16 for as the model has it.
     """
 
     repo_id: str
@@ -181,6 +182,7 @@ class CheckedModel:
     estimate: MemoryEstimate
     context_tokens: int
     template: str | None
+    kv_bits: int = 16
 
 
 @dataclass(frozen=True)

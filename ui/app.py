@@ -10,6 +10,7 @@ from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
 from ui.attachments import AttachmentHandlers
+from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
 from ui.chat import build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
@@ -50,6 +51,10 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
         wire_chat(
             chat, chatting, models, ChatListHandlers(engine, chatting),
             AttachmentHandlers(engine), CompareHandlers(engine, chatting), demo, chat_tab,
+        )  # fmt: skip
+        wire_cache_choice(
+            chat.settings.kv_bits, CacheChoiceHandlers(engine, models.follow_load), chat.model,
+            chat.model_status, chat.conversation,
         )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)

@@ -49,7 +49,7 @@ def chips_of(query: SearchQuery) -> list[Chip]:
     if query.min_likes:
         chips.append(Chip(f"at least {query.min_likes:,} likes", "min_likes", 0))
     if query.max_weights_bytes:
-        chips.append(Chip(f"at most {format_bytes(query.max_weights_bytes)}", "max_gb", None))
+        chips.append(Chip(f"at most {format_bytes(query.max_weights_bytes)}", "max_gb", 0))
     return chips[:MOST_CHIPS]
 
 

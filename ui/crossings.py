@@ -8,7 +8,7 @@ import gradio as gr
 from ui.chat import ChatView
 from ui.conversation import Conversation
 from ui.discover import DiscoverView
-from ui.discover_handlers import DETAIL_OUTPUTS, DiscoverHandlers, Shown
+from ui.discover_handlers import DETAIL_OUTPUTS, DiscoverHandlers, Shown, Updates
 from ui.errors import shows_errors
 from ui.manage import ManageView
 from ui.manage_handlers import ManageHandlers
@@ -36,11 +36,13 @@ class Crossings:
         """Chat with the model whose details are open."""
         return self._chat_with(shown.offer.repo_id if shown.offer else "", conversation)
 
-    def look_at_pick(self, place: int, manage: ManageShown, shown: Shown) -> list[Any]:
+    async def look_at_pick(self, place: int, manage: ManageShown, shown: Shown) -> Updates:
         """Open Discover on one of the good first models that Manage shows."""
         if not 0 <= place < len(manage.picks):
-            return [gr.skip() for _ in range(1 + DETAIL_OUTPUTS)]
-        return [gr.Tabs(selected="discover"), *self._discover.details(shown, manage.picks[place])]
+            return
+        yield (gr.Tabs(selected="discover"), *(gr.skip() for _ in range(DETAIL_OUTPUTS)))
+        async for update in self._discover.details(shown, manage.picks[place]):
+            yield (gr.skip(), *update)
 
     def delete(self, shown: ManageShown, conversation: Conversation) -> list[Any]:
         """Delete the model that the dialogue was about, also from the chat's picker."""

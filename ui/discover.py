@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from ui.chips import build_chips
 from ui.discover_filters import Filters, build_filters
@@ -15,8 +14,6 @@ from ui.errors import shows_errors
 from ui.format_discover import COLUMN_WIDTHS, DATATYPES, HEADERS
 from ui.picks import Picks, build_picks
 from ui.theme import REVEAL_JS
-
-_PLOT_COLORS = {"weights": "#458a59", "context": "#d9952f", "working": "#a79b89"}
 
 
 @dataclass(frozen=True)
@@ -29,19 +26,21 @@ class DiscoverView:
     source: gr.HTML
     retry: gr.Button
     picks: Picks
+    empty: gr.HTML
     table: gr.Dataframe
     panel: gr.Column
     head: gr.HTML
     facts: gr.HTML
     download: DownloadPanel
-    plot: gr.BarPlot
+    plot: gr.HTML
     files: gr.HTML
     card: gr.Markdown
     close: gr.Button
 
     def results(self) -> list[Any]:
         """Outputs of a search."""
-        return [self.table, self.source, self.retry, *self.chips, *self.picks.outputs()]
+        return [self.table, self.source, self.retry, self.empty, *self.chips,
+                *self.picks.outputs()]  # fmt: skip
 
     def details(self) -> list[Any]:
         """Outputs of a look at one model."""
@@ -66,6 +65,7 @@ def build_discover() -> DiscoverView:
     picks = build_picks("picks")
     with gr.Row(elem_id="discover-row"):
         with gr.Column(scale=3, min_width=300, elem_id="results-column"):
+            empty = gr.HTML("", elem_id="nothing-found")
             table = gr.Dataframe(
                 [], headers=HEADERS, datatype=DATATYPES, column_widths=COLUMN_WIDTHS,
                 interactive=False, elem_id="models", label="Models", show_label=False,
@@ -76,19 +76,14 @@ def build_discover() -> DiscoverView:
             head = gr.HTML("", elem_id="detail-head")
             download = build_download_panel()
             facts = gr.HTML("", elem_id="facts")
-            plot = gr.BarPlot(
-                pd.DataFrame({"context": [], "GB": [], "part": []}), x="context", y="GB",
-                color="part", color_map=_PLOT_COLORS, height=260, x_title="context, tokens",
-                y_title="GB", label="Memory by context", show_label=False, buttons=[], sort=None,
-                elem_id="memory-plot",
-            )  # fmt: skip
+            plot = gr.HTML("", elem_id="memory-plot")
             with gr.Accordion("Files", open=False):
                 files = gr.HTML("", elem_id="files")
             with gr.Accordion("Model card", open=False):
                 card = gr.Markdown("", elem_id="card", sanitize_html=True)
     return DiscoverView(
-        gr.State(Shown()), filters, chips, source, retry, picks, table, panel, head, facts,
-        download, plot, files, card, close,
+        gr.State(Shown()), filters, chips, source, retry, picks, empty, table, panel, head,
+        facts, download, plot, files, card, close,
     )  # fmt: skip
 
 
@@ -112,14 +107,12 @@ def wire_discover(view: DiscoverView, handlers: DiscoverHandlers, tab: gr.Tab) -
             search, asked, view.results(), **private
         )
     view.retry.click(shows_errors(handlers.retry), asked, view.results(), **private)
-    look: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal",
-                            "show_progress_on": view.head}  # fmt: skip
-    view.table.select(shows_errors(handlers.inspect), view.shown, view.details(), **look).then(
+    view.table.select(shows_errors(handlers.inspect), view.shown, view.details(), **private).then(
         None, None, None, js=REVEAL_JS % "detail", **private
     )
     for place, button in enumerate(view.picks.buttons()):
         inspect = shows_errors(functools.partial(handlers.inspect_pick, place))
-        button.click(inspect, view.shown, view.details(), **look).then(
+        button.click(inspect, view.shown, view.details(), **private).then(
             None, None, None, js=REVEAL_JS % "detail", **private
         )
     view.close.click(lambda: gr.Column(visible=False), None, view.panel, queue=False, **private)

@@ -93,7 +93,7 @@ def build_filters() -> Filters:
         tags = gr.Textbox(label="Tags, with commas", elem_id="f-tags", max_length=200)
         min_downloads = gr.Number(0, label="Downloads, at least", minimum=0, precision=0)
         min_likes = gr.Number(0, label="Likes, at least", minimum=0, precision=0)
-        max_gb = gr.Number(None, label="Download, at most GB", minimum=0, elem_id="f-max")
+        max_gb = gr.Number(0, label="GB, at most (0: any)", minimum=0, elem_id="f-max")
     return Filters(
         text, sort, fits_only, chat_ready, model_type, size_class, quantization, architecture,
         excluded, tags, min_downloads, min_likes, max_gb,

@@ -8,52 +8,63 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from engine import Engine
 from engine.discover import Inspection, Listing
-from engine.errors import EngineError
+from engine.errors import Cancelled, EngineError
 from engine.hub.files import wanted_files
-from engine.records import LocalModel, SearchQuery
+from engine.records import SearchQuery
+from ui.asking import Question
 from ui.chips import MOST_CHIPS, Chip, chips_of, show_chips, without_chip
 from ui.discover_filters import read_query
-from ui.download_button import DownloadStarter, Offer
+from ui.download_button import ASKING, DownloadStarter, Offer
 from ui.errors import show_toast
+from ui.format import format_note
 from ui.format_discover import (
+    format_empty,
     format_facts,
     format_files,
     format_head,
+    format_opening,
     format_source,
-    memory_contexts,
-    memory_rows,
     readable_card,
     table_rows,
 )
+from ui.format_memory import format_memory_plot
 from ui.picks import MOST_PICKS, show_picks
+from ui.row_ids import RowIds
 
 DOWNLOAD_OUTPUTS = 5
 DETAIL_OUTPUTS = 6 + DOWNLOAD_OUTPUTS
-RESULT_OUTPUTS = 3 + MOST_CHIPS + 1 + 3 * MOST_PICKS
+RESULT_OUTPUTS = 4 + MOST_CHIPS + 1 + 3 * MOST_PICKS
+Updates = AsyncIterator[tuple[Any, ...]]
 
 
 @dataclass
 class Shown:
-    """What one visitor's tab shows: names by row, the model in the panel, the latest search.
+    """What one visitor's tab shows: models by row, the model in the panel, the latest search.
 
-    ``is_open`` says whether the tab is seen: only then its timer runs.
+    ``looks`` counts the models that were opened. ``is_open`` says whether the tab is seen: only
+    then its timer runs.
     """
 
-    repo_ids: list[str] = field(default_factory=list)
+    rows: RowIds = field(default_factory=RowIds)
     picks: list[str] = field(default_factory=list)
     chips: list[Chip] = field(default_factory=list)
     offer: Offer | None = None
     serial: int = 0
+    looks: int = 0
     is_open: bool = False
 
     def begin(self) -> int:
         """Start a search; the answer to an older one is then dropped."""
         self.serial += 1
         return self.serial
+
+    def begin_look(self) -> int:
+        """Open a model; what is said of an older one is then dropped."""
+        self.looks += 1
+        return self.looks
 
 
 class DiscoverHandlers:
@@ -63,64 +74,78 @@ class DiscoverHandlers:
         self._engine = engine
         self._downloads = DownloadStarter(engine)
 
-    async def open_tab(self, shown: Shown, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+    async def open_tab(self, shown: Shown, *values: Any) -> Updates:
         """Show what is known at once, then what the Hub says."""
         query = read_query(values)
         serial = shown.begin()
         with contextlib.suppress(EngineError):  # without MLX nothing fits, and the list still helps
             await asyncio.to_thread(self._engine.inference.device_facts)
+        same = (gr.skip(), gr.skip())
         first = await asyncio.to_thread(self._engine.discover.peek, query)
         if shown.serial == serial:
-            results = await asyncio.to_thread(self._results, first, query, shown)
-            yield (*results, gr.skip(), gr.skip())
-        full = await asyncio.to_thread(self._engine.discover.search, query)
-        names = sorted({m.summary.architecture for m in full.models} - {"unknown"})
+            yield (*await asyncio.to_thread(self._results, first, query, shown), *same)
+        async for results in self._search(shown, query, serial):
+            yield (*results, *same)
+        everything = await asyncio.to_thread(self._engine.discover.peek, SearchQuery(limit=1000))
+        names = sorted({m.summary.architecture for m in everything.models} - {"unknown"})
         choices = (gr.Dropdown(choices=[("any", ""), *names]), gr.Dropdown(choices=names))
-        if shown.serial == serial:
-            yield (*await asyncio.to_thread(self._results, full, query, shown), *choices)
-        else:
-            yield (*(gr.skip() for _ in range(RESULT_OUTPUTS)), *choices)
+        yield (*(gr.skip() for _ in range(RESULT_OUTPUTS)), *choices)
 
-    async def search(self, shown: Shown, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+    async def search(self, shown: Shown, *values: Any) -> Updates:
         """Search; an answer that a later search has overtaken is dropped."""
-        query = read_query(values)
-        serial = shown.begin()
-        listing = await asyncio.to_thread(self._engine.discover.search, query)
-        if shown.serial == serial:
-            yield await asyncio.to_thread(self._results, listing, query, shown)
+        async for results in self._search(shown, read_query(values), shown.begin()):
+            yield results
 
-    async def retry(self, shown: Shown, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+    async def retry(self, shown: Shown, *values: Any) -> Updates:
         """Ask the Hub again."""
         self._engine.discover.retry()
-        async for update in self.search(shown, *values):
-            yield update
+        async for results in self.search(shown, *values):
+            yield results
 
     def remove_chip(self, place: int, shown: Shown) -> list[Any]:
         """Take a filter away; the search that follows is another event."""
         return without_chip(shown.chips, place)
 
-    def inspect(self, shown: Shown, event: gr.SelectData) -> list[Any]:
+    async def inspect(self, shown: Shown, event: gr.SelectData) -> Updates:
         """Look closely at the model of the row that was chosen."""
-        row = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-        if not isinstance(row, int) or not 0 <= row < len(shown.repo_ids):
-            return [gr.skip() for _ in range(DETAIL_OUTPUTS)]
-        return self.details(shown, shown.repo_ids[row])
+        async for update in self.details(shown, shown.rows.chosen(event)):
+            yield update
 
-    def inspect_pick(self, place: int, shown: Shown) -> list[Any]:
+    async def inspect_pick(self, place: int, shown: Shown) -> Updates:
         """Look closely at a good first model."""
-        if not 0 <= place < len(shown.picks):
-            return [gr.skip() for _ in range(DETAIL_OUTPUTS)]
-        return self.details(shown, shown.picks[place])
+        repo_id = shown.picks[place] if 0 <= place < len(shown.picks) else ""
+        async for update in self.details(shown, repo_id):
+            yield update
 
-    def details(self, shown: Shown, repo_id: str) -> list[Any]:
-        """Open the panel on a model."""
+    async def details(self, shown: Shown, repo_id: str) -> Updates:
+        """Open the panel on a model: on what is known at once when the Hub takes its time."""
+        if not repo_id:
+            return
+        look = shown.begin_look()
         shown.is_open = True
-        found = self._engine.discover.inspect(repo_id)
-        shown.offer = self._downloads.offer(found)
-        local = None
-        if found.ranked.summary.repo_id in self._engine.library.names():
-            local = self._engine.library.find(found.ranked.summary.repo_id)
-        return [*_details(found, local), *self._downloads.show(shown.offer)]
+        question = Question(
+            lambda cancel, on_wait: self._engine.discover.inspect(repo_id, cancel, on_wait),
+            lambda: shown.looks != look,
+        )
+        is_opening = False
+        async for sentence in question.sentences():
+            if shown.looks == look:
+                is_opening = True
+                known = await asyncio.to_thread(self._engine.discover.glance, repo_id)
+                shown.offer = None
+                yield self._opening(repo_id, known, sentence)
+        try:
+            found = await question.answer
+        except Cancelled:
+            return
+        except EngineError as error:
+            if shown.looks == look:
+                show_toast(error)
+            if shown.looks == look and is_opening:
+                yield (gr.Column(visible=False), *(gr.skip() for _ in range(DETAIL_OUTPUTS - 1)))
+            return
+        if shown.looks == look:
+            yield await asyncio.to_thread(self._details, found, shown)
 
     def come_back(self, shown: Shown) -> list[Any]:
         """Look at the download of the model in the panel again, and follow it."""
@@ -144,7 +169,7 @@ class DiscoverHandlers:
         if offer is None:
             return
         closed, same = gr.Column(visible=False), gr.skip()
-        asking = gr.Button("Asking the Hub", interactive=False)
+        asking = gr.Button(ASKING, interactive=False)
         yield [asking, *(gr.skip() for _ in range(DOWNLOAD_OUTPUTS - 1)), closed, same]
         question = ""
         try:
@@ -165,32 +190,70 @@ class DiscoverHandlers:
             show_toast(error)
         return [*self.follow(shown), gr.Column(visible=False)]
 
+    async def _search(self, shown: Shown, query: SearchQuery, serial: int) -> Updates:
+        """The results of a search, and what it waits for meanwhile."""
+        question = Question(
+            lambda cancel, on_wait: self._engine.discover.search(query, cancel, on_wait),
+            lambda: shown.serial != serial,
+        )
+        async for sentence in question.sentences():
+            if shown.serial == serial:
+                rest = (gr.skip() for _ in range(RESULT_OUTPUTS - 2))
+                yield (gr.skip(), format_note(sentence), *rest)
+        with contextlib.suppress(Cancelled):
+            listing = await question.answer
+            if shown.serial == serial:
+                yield await asyncio.to_thread(self._results, listing, query, shown)
+
     def _results(self, listing: Listing, query: SearchQuery, shown: Shown) -> tuple[Any, ...]:
-        shown.repo_ids = [model.summary.repo_id for model in listing.models]
+        """Values for ``DiscoverView.results``. Rows stay where the Hub fails and none are known."""
         shown.chips = chips_of(query)
         picks = () if query.text.strip() else self._engine.discover.picks()[:MOST_PICKS]
         shown.picks = [pick.repo_id for pick in picks]
-        installed = self._engine.library.names()
+        keeps_rows = bool(listing.notice and not listing.models and shown.rows.newest)
+        table = gr.skip()
+        if not keeps_rows:
+            row_ids = shown.rows.issue([model.summary.repo_id for model in listing.models])
+            rows = table_rows(listing.models, self._engine.library.names(), row_ids)
+            table = gr.Dataframe(value=rows)
         return (
-            gr.Dataframe(value=table_rows(listing.models, installed)),
-            format_source(listing, len(listing.models), time.time()),
+            table,
+            format_source(listing, time.time(), keeps_rows),
             gr.Button(visible=bool(listing.notice)),
+            "" if keeps_rows else format_empty(listing, query),
             *show_chips(shown.chips),
             *show_picks(picks),
         )
 
+    def _opening(self, repo_id: str, known: Inspection | None, sentence: str) -> tuple[Any, ...]:
+        """Values for ``DiscoverView.details`` while the Hub is asked about the rest."""
+        return (
+            gr.Column(visible=True),
+            format_opening(repo_id, known, sentence),
+            format_facts(known) if known else "",
+            format_memory_plot(known.memory) if known else "",
+            "",
+            "",
+            gr.Button(ASKING, interactive=False, visible=True),
+            "",
+            gr.Button(visible=False),
+            gr.Button(visible=False),
+            gr.Timer(active=False),
+        )
 
-def _details(found: Inspection, local: LocalModel | None) -> tuple[Any, ...]:
-    wanted = {file.path for file in wanted_files(found.files)}
-    return (
-        gr.Column(visible=True),
-        format_head(found, local),
-        format_facts(found, local),
-        gr.BarPlot(
-            value=pd.DataFrame(memory_rows(found)),
-            sort=memory_contexts(found),
-            visible=bool(found.memory),
-        ),
-        format_files(found.files, wanted),
-        readable_card(found.readme),
-    )
+    def _details(self, found: Inspection, shown: Shown) -> tuple[Any, ...]:
+        """Values for ``DiscoverView.details``."""
+        repo_id = found.ranked.summary.repo_id
+        shown.offer = self._downloads.offer(found)
+        is_installed = repo_id in self._engine.library.names()
+        local = self._engine.library.find(repo_id) if is_installed else None
+        wanted = {file.path for file in wanted_files(found.files)}
+        return (
+            gr.Column(visible=True),
+            format_head(found, local),
+            format_facts(found, local),
+            format_memory_plot(found.memory),
+            format_files(found.files, wanted),
+            readable_card(found.readme),
+            *self._downloads.show(shown.offer),
+        )

@@ -15,6 +15,7 @@ from ui.format import format_bytes
 from ui.format_downloads import format_job, format_plan, plan_warnings
 
 TICK_S = 0.4
+ASKING = "Asking the Hub"
 _UNDER_WAY = {"queued": "Waiting", "running": "Downloading", "verifying": "Checking",
               "paused": "Paused"}  # fmt: skip
 

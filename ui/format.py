@@ -6,12 +6,14 @@ from typing import Any
 
 from engine.records import (
     FinishReason,
+    Fit,
     GenerationStats,
     LocalModel,
     MachineReport,
 )
 
 GUIDE_TITLE = "Pomona Guide"
+FIT_KINDS: dict[Fit, str] = {"fits": "ok", "tight": "mid", "too large": "no", "unknown": "dim"}
 _BACKENDS = {"metal": "Apple GPU", "cuda": "NVIDIA GPU", "cpu": "CPU"}
 _ENDINGS: dict[FinishReason, str] = {
     "stop": "",
@@ -129,11 +131,15 @@ def badge(text: str, kind: str) -> str:
     return f'<span class="badge b-{html.escape(kind)}">{html.escape(text)}</span>'
 
 
-def name_cell(repo_id: str, badges: str, facts: Sequence[str]) -> str:
-    """A name, and under it the other facts for a screen too narrow for their columns."""
+def name_cell(repo_id: str, badges: str, facts: Sequence[str], row_id: str) -> str:
+    """A name, and under it the other facts for a screen too narrow for their columns.
+
+    ``row_id`` comes back when the row is chosen, see ui/row_ids.py.
+    """
     line = html.escape(" · ".join(facts))
+    name = html.escape(repo_id)
     return (
-        f'<span class="m-name">{html.escape(repo_id)}</span>'
+        f'<span class="m-name" data-row="{html.escape(row_id)}">{name}</span>'
         f'<span class="m-line">{badges} {line}</span>'
     )
 

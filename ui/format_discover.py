@@ -7,8 +7,16 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.discover import Inspection, Listing, RankedModel
-from engine.records import LocalModel, ModelSummary, RepoFile
-from ui.format import badge, format_age, format_bytes, format_memory_of, name_cell
+from engine.records import LocalModel, ModelSummary, RepoFile, SearchQuery
+from ui.format import (
+    FIT_KINDS,
+    badge,
+    format_age,
+    format_bytes,
+    format_memory_of,
+    format_note,
+    name_cell,
+)
 
 HEADERS = ["Model", "Fit", "Chat", "Score", "Download", "Parameters", "Quantisation",
            "Downloads", "Updated"]  # fmt: skip
@@ -17,7 +25,7 @@ COLUMN_WIDTHS: list[str | int] = [
     "26%", "9%", "11%", "7%", "9%", "9%", "10%", "9%", "10%",
 ]  # fmt: skip
 SHOWN_FILES = 30
-_FIT_CLASS = {"fits": "ok", "tight": "mid", "too large": "no", "unknown": "dim"}
+KEPT = "Nothing else is known here; below is what was found last."
 _HTML_TAG = re.compile(r"<[^>]{0,2000}>")
 _IMAGE = re.compile(r"!\[([^\]]{0,300})\]\([^)]{0,2000}\)")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -38,19 +46,24 @@ def format_date(at: float | None) -> str:
     return time.strftime("%d %b %Y", time.gmtime(at)) if at else "–"
 
 
-def table_rows(models: Sequence[RankedModel], installed: Collection[str]) -> list[list[Any]]:
+def table_rows(
+    models: Sequence[RankedModel], installed: Collection[str], row_ids: Sequence[str]
+) -> list[list[Any]]:
     """One row per model, in the order of HEADERS."""
-    return [_row(model, model.summary.repo_id in installed) for model in models]
+    return [
+        _row(model, model.summary.repo_id in installed, row_id)
+        for model, row_id in zip(models, row_ids, strict=True)
+    ]
 
 
-def _row(model: RankedModel, is_installed: bool) -> list[Any]:
+def _row(model: RankedModel, is_installed: bool, row_id: str) -> list[Any]:
     facts = model.summary
     chat = badge("will chat", "ok") if model.readiness.ok else badge(_short(model), "no")
-    fit = badge("installed", "ok") if is_installed else badge(model.fit, _FIT_CLASS[model.fit])
+    fit = badge("installed", "ok") if is_installed else badge(model.fit, FIT_KINDS[model.fit])
     size = "–" if facts.weights_bytes is None else format_bytes(facts.weights_bytes)
     quantization = _quantization(facts)
     return [
-        name_cell(facts.repo_id, f"{fit} {chat}", (size, quantization)),
+        name_cell(facts.repo_id, f"{fit} {chat}", (size, quantization), row_id),
         fit,
         chat,
         model.score.total,
@@ -71,22 +84,58 @@ def _quantization(facts: ModelSummary) -> str:
     return " ".join((facts.quantization.replace("unknown", "–") + mark, *facts.methods))
 
 
-def format_source(listing: Listing, shown: int, now_at: float) -> str:
-    """Where the rows come from and how old they are, and what went wrong."""
+def format_source(listing: Listing, now_at: float, has_older_rows: bool = False) -> str:
+    """How many there are, where they come from, how old they are, and what went wrong."""
     sources = {"hub": "Hugging Face Hub", "cache": "kept from the Hub", "bundled": "bundled list"}
     age = format_age(max(0.0, now_at - listing.fetched_at))
     if listing.source == "bundled":
         age = f"as of {format_date(listing.fetched_at)}"
-    text = f"{shown:,} model{'' if shown == 1 else 's'} · {sources[listing.source]}, {age}"
-    notice = f'<span class="notice">{html.escape(listing.notice)}</span>' if listing.notice else ""
+    count, shown = listing.found, len(listing.models)
+    text = f"{count:,} model{'' if count == 1 else 's'}"
+    text += f", the first {shown:,} shown" if shown < count else ""
+    text += f" · {sources[listing.source]}, {age}"
+    notice = " ".join(filter(None, (listing.notice, KEPT if has_older_rows else "")))
+    notice = f'<span class="notice">{html.escape(notice)}</span>' if notice else ""
     return f'<p class="note" role="status">{html.escape(text)}{notice}</p>'
+
+
+def format_empty(listing: Listing, query: SearchQuery) -> str:
+    """What to do where nothing was found; empty where something was."""
+    if listing.models:
+        return ""
+    text = query.text.strip()[:60]
+    what = f"No model matches “{text}”." if text else "No model is known here."
+    next_step = "Try fewer words, or only a part of the name."
+    if listing.hidden:
+        match = f"match “{text}”" if text else "are there"
+        verb = (
+            match
+            if listing.hidden != 1
+            else match.replace("match", "matches").replace("are there", "is there")
+        )
+        what = "The filters hide everything."
+        next_step = f"{listing.hidden:,} {verb} without them: take one away above."
+    return (
+        f'<div class="nothing" role="status"><b>{html.escape(what)}</b>'
+        f"<p>{html.escape(next_step)}</p></div>"
+    )
+
+
+def format_opening(repo_id: str, known: Inspection | None, sentence: str) -> str:
+    """A model's head while the Hub is asked about it."""
+    head = (
+        format_head(known)
+        if known
+        else f'<div class="detail"><h3>{html.escape(repo_id)}</h3></div>'
+    )
+    return head + format_note(sentence)
 
 
 def format_head(inspection: Inspection, local: LocalModel | None = None) -> str:
     """Name, verdict and blockers of one model; ``local`` when it is installed."""
     ranked = inspection.ranked
     verdict = badge("installed", "ok") + " " if local is not None else ""
-    verdict += badge(ranked.fit, _FIT_CLASS[ranked.fit]) + " "
+    verdict += badge(ranked.fit, FIT_KINDS[ranked.fit]) + " "
     if inspection.is_slow:
         verdict += badge("fits packed only: slower answers", "mid") + " "
     verdict += badge("will chat", "ok") if ranked.readiness.ok else badge("will not chat", "no")
@@ -104,8 +153,11 @@ def format_facts(inspection: Inspection, local: LocalModel | None = None) -> str
         "Parameters": format_count(facts.parameters),
         "Quantisation": _quantization(facts),
         "Architecture": facts.architecture,
+        "Made for": facts.model_type.replace("-", " "),
+        "Context": f"{facts.context_tokens:,} tokens" if facts.context_tokens else "not stated",
         "Weights": format_bytes(facts.weights_bytes) if facts.weights_bytes else "–",
         "Licence": facts.license or "not stated",
+        "Access": "its makers want to be asked first" if facts.is_gated else "open to everybody",
         "Made from": ", ".join(facts.base_models) or "not stated",
         "Downloads, likes": f"{facts.downloads:,}, {facts.likes:,}",
         "Updated": format_date(facts.updated_at),
@@ -121,38 +173,21 @@ def format_facts(inspection: Inspection, local: LocalModel | None = None) -> str
         if facts.guessed
         else ""
     )
-    score = _score_bars(inspection.ranked)
-    plot_title = "<h4>Memory by context</h4>" if inspection.memory else ""
-    return f'<div class="detail"><table>{table}</table>{guessed}{score}{plot_title}</div>'
+    return (
+        f'<div class="detail"><table>{table}</table>{guessed}{_score_bars(inspection.ranked)}</div>'
+    )
 
 
 def _score_bars(ranked: RankedModel) -> str:
     most = {"fit": 25, "readiness": 25, "popularity": 25, "momentum": 15, "provenance": 10}
     bars = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{points:g} of {most[name]}"
-        f'<span class="bar"><i style="width:{100 * points / most[name]:.0f}%"></i></span></td></tr>'
+        f"<tr><th>{html.escape(name)}</th>"
+        f'<td><div class="scale" aria-hidden="true"><i class="points"'
+        f' style="width:{100 * points / most[name]:.0f}%"></i></div></td>'
+        f"<td>{points:g} of {most[name]}</td></tr>"
         for name, points in ranked.score.parts.items()
     )
-    return f"<h4>Score {ranked.score.total:g} of 100</h4><table>{bars}</table>"
-
-
-def memory_contexts(inspection: Inspection) -> list[str]:
-    """The contexts of the memory plot, in rising order."""
-    return [f"{estimate.context_tokens:,}" for estimate in inspection.memory]
-
-
-def memory_rows(inspection: Inspection) -> list[dict[str, Any]]:
-    """Points of the memory plot: gigabytes by context, split into their parts."""
-    rows: list[dict[str, Any]] = []
-    for estimate in inspection.memory:
-        context = f"{estimate.context_tokens:,}"
-        parts = {
-            "weights": estimate.weights_bytes,
-            "working": estimate.working_bytes or 0,
-            "context": estimate.kv_bytes or 0,
-        }
-        rows.extend({"context": context, "part": p, "GB": b / 1e9} for p, b in parts.items())
-    return rows
+    return f'<h4>Score {ranked.score.total:g} of 100</h4><table class="bars">{bars}</table>'
 
 
 def format_files(files: Sequence[RepoFile], wanted: Collection[str]) -> str:

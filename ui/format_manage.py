@@ -30,6 +30,7 @@ def installed_rows(
     busy: Collection[str],
     newest: Mapping[str, str],
     now_at: float,
+    row_ids: Sequence[str],
 ) -> list[list[Any]]:
     """One row per model in the order of HEADERS.
 
@@ -37,18 +38,20 @@ def installed_rows(
     the revisions that are newer on the Hub.
     """
     return [
-        _row(m, m.repo_id in loaded, m.repo_id in busy, m.repo_id in newest, now_at)
-        for m in models
+        _row(m, m.repo_id in loaded, m.repo_id in busy, m.repo_id in newest, now_at, row_id)
+        for m, row_id in zip(models, row_ids, strict=True)
     ]  # fmt: skip
 
 
 def _row(
-    model: LocalModel, is_loaded: bool, is_busy: bool, has_newer: bool, now_at: float
+    model: LocalModel, is_loaded: bool, is_busy: bool, has_newer: bool, now_at: float, row_id: str
 ) -> list[Any]:
     size = format_bytes(model.size_bytes)
     state = state_badge(model, is_loaded, is_busy, has_newer)
     return [
-        name_cell(model.repo_id, state, (size, model.quantization, last_used(model, now_at))),
+        name_cell(
+            model.repo_id, state, (size, model.quantization, last_used(model, now_at)), row_id
+        ),
         state,
         size,
         model.quantization,

@@ -80,8 +80,8 @@ def show_installed(
 ) -> list[Any]:
     """Values for ``InstalledView.outputs``; notes which row is which model."""
     now_at = time.time()
-    shown.repo_ids = [model.repo_id for model in models]
-    rows = installed_rows(models, loaded, busy, shown.newest, now_at)
+    row_ids = shown.rows.issue([model.repo_id for model in models])
+    rows = installed_rows(models, loaded, busy, shown.newest, now_at, row_ids)
     return [gr.Dataframe(value=rows), *show_actions(shown, models, loaded, busy)]
 
 

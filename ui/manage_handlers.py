@@ -67,10 +67,10 @@ class ManageHandlers:
 
     def choose(self, shown: ManageShown, event: gr.SelectData) -> list[Any]:
         """Open the actions of the row that was chosen."""
-        row = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-        if not isinstance(row, int) or not 0 <= row < len(shown.repo_ids):
+        repo_id = shown.rows.chosen(event)
+        if not repo_id:
             return [gr.skip() for _ in range(ACTIONS)]
-        shown.choose(shown.repo_ids[row])
+        shown.choose(repo_id)
         models = [self._engine.library.find(shown.chosen)]
         return show_actions(shown, models, self._loaded(), self._busy())
 

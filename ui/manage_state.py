@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ui.download_rows import RowsShown
+from ui.row_ids import RowIds
 
 
 @dataclass
@@ -17,7 +18,7 @@ class ManageShown:
 
     is_open: bool = False
     jobs: RowsShown = field(default_factory=RowsShown)
-    repo_ids: list[str] = field(default_factory=list)
+    rows: RowIds = field(default_factory=RowIds)
     picks: list[str] = field(default_factory=list)
     chosen: str = ""
     deleting: str = ""

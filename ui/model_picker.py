@@ -78,7 +78,7 @@ class ModelHandlers:
         examples = gr.Chatbot(examples=examples_for(model_id))
         suggested = await asyncio.to_thread(self.suggest, model_id)
         yield format_pill("opening", "busy"), examples, *suggested
-        async for pill in self._follow_load(model_id, conversation):
+        async for pill in self.follow_load(model_id, conversation):
             yield pill, gr.skip(), *settings_skips()
 
     def suggest(self, model_id: str) -> tuple[Any, ...]:
@@ -89,7 +89,7 @@ class ModelHandlers:
             return settings_skips()
         return settings_updates(model.suggested, model.has_suggestions)
 
-    async def _follow_load(self, model_id: str, conversation: Conversation) -> AsyncIterator[str]:
+    async def follow_load(self, model_id: str, conversation: Conversation) -> AsyncIterator[str]:
         """Pills on the way to a loaded model, until another one is chosen."""
         loading = self._engine.inference.load(model_id)
         title = model_title(model_id, model_id == GUIDE_ID)

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from engine.records import SamplingParams
+from ui.cache_choice import build_cache_choice
 
 _FROM_MODEL = "These start from what this model's makers recommend."
 _FROM_US = "This model recommends nothing, so these are Pomona's own."
@@ -33,6 +34,7 @@ class SettingsPanel:
     max_tokens: gr.Number
     seed: gr.Number
     overflow: gr.Radio
+    kv_bits: gr.Radio
     reset: gr.Button
 
     def inputs(self) -> list[Any]:
@@ -91,10 +93,11 @@ def build_settings() -> SettingsPanel:
                 label="When a chat outgrows the context",
                 info="The line under an answer says what the model did not see",
             )  # fmt: skip
+            kv_bits = build_cache_choice()
         reset = gr.Button("Back to the recommended values", size="sm", elem_id="settings-reset")
     return SettingsPanel(
         panel, gr.State(False), note, system_prompt, temperature, top_p, top_k, min_p,
-        repetition_penalty, max_tokens, seed, overflow, reset,
+        repetition_penalty, max_tokens, seed, overflow, kv_bits, reset,
     )  # fmt: skip
 
 

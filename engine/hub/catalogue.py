@@ -10,16 +10,17 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.errors import HubError
+from engine.errors import Cancelled, HubError, RateLimited
 from engine.hub.facts import summary_from_hub
 from engine.hub.readiness import chat_readiness
 from engine.hub.score import score_model
-from engine.hub.search import MAX_TEXT_CHARS, RankedModel, haystack_of, select
+from engine.hub.search import MAX_TEXT_CHARS, RankedModel, cut, haystack_of, matching
+from engine.patience import Cancel, OnWait, never, quietly
 from engine.records import CatalogueSource, Fit, ModelSummary, SearchQuery
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,10 @@ LISTING_LIMIT = 2000
 SEARCH_LIMIT = 500
 FRESH_S = 3600.0
 REST_S = 30.0
+LONGEST_REST_S = 3600.0
 KEPT_LISTINGS = 32
 KEPT_FILES = 64
+_POLL_S = 0.1
 _TAGS = ("mlx",)
 
 
@@ -37,8 +40,9 @@ class Lister(Protocol):
     """What the catalogue needs of the Hub."""
 
     def list_models(
-        self, *, search: str = "", tags: Any = (), sort: str = "", limit: int = 500
-    ) -> list[dict[str, Any]]:
+        self, *, search: str = "", tags: Any = (), sort: str = "", limit: int = 500,
+        cancel: Cancel = never, on_wait: OnWait = quietly,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """Entries of the Hub's model listing."""
 
 
@@ -58,7 +62,8 @@ class Machine:
 class Listing:
     """Models as they were known at ``fetched_at``; ``notice`` says why they may be old.
 
-    ``ranked_for_bytes`` is the memory budget that fit and score were worked out for.
+    ``ranked_for_bytes`` is the memory budget that fit and score were worked out for. Of a search,
+    ``found`` is how many match before the limit, ``hidden`` how many more match its text alone.
     """
 
     source: CatalogueSource
@@ -66,6 +71,8 @@ class Listing:
     models: tuple[RankedModel, ...]
     notice: str = ""
     ranked_for_bytes: int | None = None
+    found: int = 0
+    hidden: int = 0
 
 
 class Catalogue:
@@ -89,19 +96,15 @@ class Catalogue:
         self._listings: OrderedDict[str, Listing] = OrderedDict()
         self._failure: tuple[float, HubError] | None = None
 
-    def search(self, query: SearchQuery) -> Listing:
+    def search(
+        self, query: SearchQuery, cancel: Cancel = never, on_wait: OnWait = quietly
+    ) -> Listing:
         """Models that match ``query``. Asks the Hub at most once an hour per search text.
 
-        Never raises for what the Hub does: then ``notice`` says what happened, and the models are
-        the last ones known.
+        Raises nothing for what the Hub does: then ``notice`` says what happened, and the models
+        are the last ones known. Raises Cancelled.
         """
-        listing = self.listing(query.text)
-        return Listing(
-            listing.source,
-            listing.fetched_at,
-            tuple(select(listing.models, query)),
-            listing.notice,
-        )
+        return _narrowed(self.listing(query.text, cancel, on_wait), query)
 
     def peek(self, query: SearchQuery) -> Listing:
         """As search, but from what is on this computer alone; quick."""
@@ -110,8 +113,8 @@ class Catalogue:
         if listing is None:
             stored = self._read(key) or self._read("")
             listing = self._rank("cache", *stored) if stored else self._rank_bundled("")
-        return Listing("cache" if listing.source == "hub" else listing.source,
-                       listing.fetched_at, tuple(select(listing.models, query)))  # fmt: skip
+        found = _narrowed(listing, query)
+        return replace(found, source="cache", notice="") if found.source == "hub" else found
 
     def find(self, repo_id: str) -> ModelSummary | None:
         """What is known of one model without asking the Hub."""
@@ -123,23 +126,26 @@ class Catalogue:
                     return model.summary
         return next((s for s in self._bundled()[1] if s.repo_id == repo_id), None)
 
-    def listing(self, text: str) -> Listing:
-        """Everything known for a search text, ranked but not filtered."""
+    def listing(self, text: str, cancel: Cancel = never, on_wait: OnWait = quietly) -> Listing:
+        """Everything known for a search text, ranked but not filtered. Raises Cancelled."""
         key = _key(text)
         with self._lock:
             fetch_lock = self._fetch_locks.setdefault(key, threading.Lock())
-        with fetch_lock:
-            try:
-                return self._listing(key)
-            finally:
-                with self._lock:
-                    self._fetch_locks.pop(key, None)
+        while not fetch_lock.acquire(timeout=_POLL_S):
+            if cancel():
+                raise Cancelled()
+        try:
+            return self._listing(key, cancel, on_wait)
+        finally:
+            fetch_lock.release()
+            with self._lock:
+                self._fetch_locks.pop(key, None)
 
     def retry(self) -> None:
         """Ask the Hub again at the next search, even if it has just failed."""
         self._failure = None
 
-    def _listing(self, key: str) -> Listing:
+    def _listing(self, key: str, cancel: Cancel, on_wait: OnWait) -> Listing:
         now_at = self._clock()
         known = self._known(key)
         if known and self._is_fresh(known.fetched_at, now_at) and known.source != "bundled":
@@ -148,16 +154,16 @@ class Catalogue:
         if stored and self._is_fresh(stored[0], now_at):
             return self._keep(key, self._rank("cache", *stored))
         if self._failure and now_at < self._failure[0]:
-            return self._fall_back(known, stored, self._failure[1])
+            return self._fall_back(key, known, stored, self._failure[1])
         try:
             entries = self._hub.list_models(
                 search=key, tags=_TAGS, sort="downloads",
-                limit=SEARCH_LIMIT if key else LISTING_LIMIT,
+                limit=SEARCH_LIMIT if key else LISTING_LIMIT, cancel=cancel, on_wait=on_wait,
             )  # fmt: skip
         except HubError as error:
             logger.info("the Hub could not be asked: %s", error)
-            self._failure = (self._clock() + REST_S, error)
-            return self._fall_back(known, stored, error)
+            self._failure = (self._clock() + _rest_s(error), error)
+            return self._fall_back(key, known, stored, error)
         self._write(key, now_at, entries)
         return self._keep(key, self._rank("hub", now_at, entries))
 
@@ -172,12 +178,19 @@ class Catalogue:
         return self._keep(key, again)
 
     def _fall_back(
-        self, known: Listing | None, stored: tuple[float, list[Any]] | None, error: HubError
+        self,
+        key: str,
+        known: Listing | None,
+        stored: tuple[float, list[Any]] | None,
+        error: HubError,
     ) -> Listing:
+        """The last good listing of this text, else of all models, else the bundled one."""
         if known and known.source != "bundled":
             return Listing("cache", known.fetched_at, known.models, error.text)
         if stored:
             return self._rank("cache", *stored, notice=error.text)
+        if key:
+            return self._fall_back("", self._known(""), self._read(""), error)
         return self._rank_bundled(error.text)
 
     def _rank_bundled(self, notice: str) -> Listing:
@@ -238,6 +251,19 @@ class Catalogue:
                 old.unlink(missing_ok=True)
         except OSError as error:
             logger.warning("the listing could not be stored: %s", error.strerror)
+
+
+def _narrowed(listing: Listing, query: SearchQuery) -> Listing:
+    """What of ``listing`` matches ``query``."""
+    found = matching(listing.models, query)
+    hidden = 0 if found else len(matching(listing.models, SearchQuery(text=query.text)))
+    return replace(listing, models=tuple(cut(found, query)), found=len(found), hidden=hidden)
+
+
+def _rest_s(error: HubError) -> float:
+    """How long to leave the Hub alone after it failed: as long as it asked for, within reason."""
+    asked_s = error.retry_after_s if isinstance(error, RateLimited) else 0.0
+    return min(max(REST_S, asked_s), LONGEST_REST_S)
 
 
 def _key(text: str) -> str:

@@ -34,10 +34,20 @@ class RankedModel:
 
 def select(models: Iterable[RankedModel], query: SearchQuery) -> list[RankedModel]:
     """Models that match every filter, in the order asked for, at most ``query.limit`` of them."""
+    return cut(matching(models, query), query)
+
+
+def matching(models: Iterable[RankedModel], query: SearchQuery) -> list[RankedModel]:
+    """All models that match every filter, in the order asked for."""
     tests = _tests(query)
     found = [model for model in models if all(test(model) for test in tests)]
     found.sort(key=_order(query.sort))
-    return found[: max(0, min(query.limit, MAX_LIMIT))]
+    return found
+
+
+def cut(models: list[RankedModel], query: SearchQuery) -> list[RankedModel]:
+    """The first ones, as many as ``query`` wants and no more than MAX_LIMIT."""
+    return models[: max(0, min(query.limit, MAX_LIMIT))]
 
 
 Test = Callable[[RankedModel], bool]

@@ -32,12 +32,13 @@ from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-f
 from mlx_lm.models.cache import (  # noqa: E402
     LRUPromptCache,
     can_trim_prompt_cache,
-    make_prompt_cache,
     trim_prompt_cache,
 )
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
 from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
+from engine.inference.sequence_cache import new_cache, try_cache  # noqa: E402
+from engine.preferences import PLAIN_KV_BITS  # noqa: E402
 
 _, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, _OPEN_FILES_MAX), _OPEN_FILES_MAX))
@@ -50,9 +51,7 @@ __all__ = [
     "device_facts",
     "foreign_errors",
     "generate_step",
-    "is_whole_cache",
     "load_steps",
-    "make_prompt_cache",
     "mx",
     "release_memory",
     "trim_prompt_cache",
@@ -115,28 +114,14 @@ def active_memory_bytes() -> int:
     return int(mx.get_active_memory())
 
 
-def is_whole_cache(cache: Sequence[Any], held_tokens: int) -> bool:
-    """Whether a cache that was cut back still holds all that goes on from ``held_tokens`` needs.
-
-    Chunked caches (Llama 4) forget what lies before the last chunk, are cut back only as far as
-    they remember, and say nothing (mlx_lm.models.cache.ChunkedKVCache.trim).
-    """
-    for layer in cache:
-        if int(getattr(layer, "offset", held_tokens)) != held_tokens:
-            return False
-        chunk_tokens = getattr(layer, "chunk_size", None)
-        if chunk_tokens and layer.start_position > held_tokens // chunk_tokens * chunk_tokens:
-            return False
-    return True
-
-
 def load_steps(
-    path: Path, is_widened: bool, has_room: Callable[[int], bool]
+    path: Path, is_widened: bool, has_room: Callable[[int], bool], kv_bits: int = PLAIN_KV_BITS
 ) -> Iterator["tuple[int, int] | MlxModel"]:
     """Load a model bit by bit: (done_bytes, total_bytes) in between, the MlxModel last.
 
     Weights are evaluated in portions, so that others' answers go on between two of them. On a CPU
     they are made float32 if ``is_widened``, and then unpacked as far as there ``has_room`` for it.
+    With ``kv_bits`` 8 or 4 the model keeps what it has read packed.
     Code in the model's folder is never run. Raises LoadFailed.
     """
     is_cpu = mx.default_device().type == mx.DeviceType.cpu
@@ -169,7 +154,10 @@ def load_steps(
         for size_bytes in unpacked.unpack_steps(has_room) if is_cpu else ():
             total_bytes += size_bytes
             yield total_bytes, total_bytes
-        loaded = MlxModel(model, tokenizer, unpacked)
+        loaded = MlxModel(model, tokenizer, unpacked, kv_bits)
+    if kv_bits < PLAIN_KV_BITS:
+        with foreign_errors(_cannot_pack_cache):
+            try_cache(loaded.new_cache(), model)
     yield loaded
 
 
@@ -180,20 +168,34 @@ def _load_failed(reason: str) -> EngineError:
     )
 
 
+def _cannot_pack_cache(_reason: str) -> EngineError:
+    return LoadFailed(
+        "This model cannot work with a packed memory of what it has read.",
+        "Choose “full” for it in Settings.",
+    )
+
+
 class MlxModel:
     """A loaded model with its tokenizer, in the few words that the lanes speak."""
 
-    def __init__(self, model: Any, tokenizer: Any, unpacked: UnpackedLayers) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, unpacked: UnpackedLayers, kv_bits: int = PLAIN_KV_BITS
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.context_tokens = 0
         self._unpacked = unpacked
-        cache = make_prompt_cache(model)
+        self._kv_bits = kv_bits
+        cache = self.new_cache()
         self.is_batchable = all(hasattr(layer, "merge") for layer in cache)
         self.is_trimmable = bool(can_trim_prompt_cache(cache))
         self.has_chat_template = bool(tokenizer.has_chat_template)
         self.stop_sequences = make_stop_sequences(tokenizer)
         self._text_states = make_text_state_machine(tokenizer)
+
+    def new_cache(self) -> list[Any]:
+        """An empty cache for one sequence."""
+        return new_cache(self.model, self._kv_bits)
 
     @property
     def extra_bytes(self) -> int:

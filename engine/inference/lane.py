@@ -14,9 +14,9 @@ from engine.inference.backend import (
     LRUPromptCache,
     MlxModel,
     foreign_errors,
-    is_whole_cache,
     trim_prompt_cache,
 )
+from engine.inference.sequence_cache import is_whole_cache
 from engine.inference.turn import Turn
 from engine.records import KVCacheSize
 

@@ -136,6 +136,7 @@ class Loads:
         steps = self._backend.load_steps(
             request.checked.path, form.narrow is not None,
             lambda size: self.room.has_room_for_speed(request.checked, form, size),
+            request.checked.kv_bits,
         )  # fmt: skip
         self._under_way.append((request, steps))
 

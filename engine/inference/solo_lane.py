@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.errors import EngineError
-from engine.inference.backend import generate_step, make_prompt_cache, mx
+from engine.inference.backend import generate_step, mx
 from engine.inference.lane import Lane
 from engine.inference.sampling import processors_for, sampler_for
 from engine.inference.turn import Turn
@@ -24,7 +24,7 @@ class SoloLane(Lane):
     @property
     def held_bytes(self) -> int:
         """What the cache of whom is served takes now."""
-        return sum(layer.nbytes for layer in self._prompt_cache or ())
+        return sum(layer.nbytes for layer in self._prompt_cache or () if not layer.empty())
 
     def _stop_serving(self) -> None:
         self._end()
@@ -52,7 +52,7 @@ class SoloLane(Lane):
             return
         self._turn, self._given = turn, turn.prompt + turn.output
         cache, self._rest = self._nearest_cache(self._given)
-        self._prompt_cache = cache or make_prompt_cache(self.model.model)
+        self._prompt_cache = cache or self.model.new_cache()
         turn.begin_prefill(len(self._given) - len(self._rest))
 
     def _read_some(self) -> None:

@@ -15,7 +15,7 @@ from engine.library.descriptions import Description, Descriptions
 from engine.library.folder import check_folder
 from engine.library.hub_blobs import find_blob
 from engine.library.measured import corrected_memory, load_estimate
-from engine.library.memory import context_tokens, estimate_memory
+from engine.library.memory import context_tokens, estimate_memory, kv_choices
 from engine.library.metadata import Metadata, read_metadata
 from engine.library.sources import (
     PROGRAMS,
@@ -86,10 +86,11 @@ class Library:
             raise _not_installed(repo_id)
         return model
 
-    def check(self, repo_id: str) -> CheckedModel:
+    def check(self, repo_id: str, kv_bits: int = 16) -> CheckedModel:
         """A model fit to be loaded. Raises NotInstalled, Damaged and Unsupported.
 
-        Nothing remembered counts here: the files are looked at as they are now.
+        Nothing remembered counts here: the files are looked at as they are now. What was measured
+        counts for the cache as the model has it alone.
         """
         place = self._place(repo_id)
         metadata = read_metadata(place.path)
@@ -100,7 +101,9 @@ class Library:
         except Damaged as error:
             raise (Damaged(error.message, REPAIR_HINT) if metadata else error) from error
         budget_bytes, on_cpu = self._budget_bytes(), self._on_cpu()
-        estimate = estimate_memory(facts.config, facts.weights_bytes, budget_bytes, on_cpu=on_cpu)
+        estimate = estimate_memory(
+            facts.config, facts.weights_bytes, budget_bytes, kv_bits=kv_bits, on_cpu=on_cpu
+        )
         beside = metadata.usage if metadata else None
         usage = self._usage.usage_of(place, beside, facts.weights_bytes)
         corrected = corrected_memory(
@@ -109,10 +112,20 @@ class Library:
         return CheckedModel(
             repo_id=repo_id,
             path=place.path,
-            estimate=load_estimate(estimate, corrected, usage),
+            estimate=estimate if kv_bits < 16 else load_estimate(estimate, corrected, usage),
             context_tokens=context_tokens(facts.config),
             template=facts.template,
+            kv_bits=kv_bits,
         )
+
+    def kv_choices(self, repo_id: str) -> dict[int, int]:
+        """What the cache of a whole context takes in bytes, by bits per value.
+
+        16 alone where the cache cannot be packed, nothing where the config does not say. Raises
+        NotInstalled.
+        """
+        facts = self._descriptions.describe(self._place(repo_id)).facts
+        return kv_choices(facts.config, on_cpu=self._on_cpu()) if facts else {}
 
     def verify(self, repo_id: str, stop: Callable[[], bool] = never) -> tuple[str, ...]:
         """Paths whose content is not what was downloaded, () when whole; reads every byte.

@@ -12,8 +12,9 @@ from engine.library.config_values import Config, element_bytes, part
 from engine.library.config_values import number as number
 from engine.library.config_values import text_config as text_config
 from engine.library.float32 import float32_weights
-from engine.library.kv_cache import kv_cache_size
+from engine.library.kv_cache import GROUP_SIZE, kv_cache_size
 from engine.library.layer_sizes import HEADS, HIDDEN, head_size
+from engine.library.layers import layer_caches
 from engine.records import KVCacheSize, MemoryEstimate
 from engine.settings import PREFILL_STEP_TOKENS as PREFILL_STEP_TOKENS_BY_BACKEND
 
@@ -31,6 +32,7 @@ _LAYERS_IN_FLIGHT = 4
 _FUSED_HEAD_SIZES = (64, 80, 128)
 _SCORE_COPIES = 2
 _FLOAT32_BYTES = 4
+_KV_BITS = (16, 8, 4)
 
 _CONTEXT_NAMES = (
     "max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length",
@@ -162,6 +164,25 @@ def estimate_memory(
         more_bytes = wide_bytes - weights_bytes + unpacked_bytes
         wide = replace(wide, narrow=replace(narrow, unpacked_bytes=more_bytes))
     return replace(wide, unpacked_bytes=unpacked_bytes).within(budget_bytes)
+
+
+def kv_choices(config: Config, *, on_cpu: bool = False) -> dict[int, int]:
+    """The cache of a sequence as long as the context, in bytes, by ``kv_bits``, the usual 16 first.
+
+    Only what can be had: heads have to be whole groups wide, and some layer has to keep keys and
+    values of every token. Whether the attention of an architecture can read them packed only
+    running it shows (``engine.inference.backend``).
+    """
+    tokens = context_tokens(config) or USUAL_CONTEXT_TOKENS
+    value_bytes = _FLOAT32_BYTES if on_cpu else None
+    can_pack = head_size(text_config(config)) % GROUP_SIZE == 0 and any(
+        layer.is_packable and not layer.window_tokens for layer in layer_caches(config) or ()
+    )
+    sizes = {
+        bits: kv_cache_size(config, kv_bits=bits, value_bytes=value_bytes)
+        for bits in (_KV_BITS if can_pack else _KV_BITS[:1])
+    }
+    return {bits: size.bytes_at(tokens) for bits, size in sizes.items() if size}
 
 
 def _estimate(

@@ -1,6 +1,7 @@
 """Finding a model in a real browser, with a loopback Hub."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,8 @@ def test_a_chip_takes_its_filter_away(discover: Page) -> None:
     discover.locator("#search input, #search textarea").fill("fig")
     discover.keyboard.press("Enter")
     expect(discover.locator("#source")).to_contain_text("0 models ·")
+    expect(discover.locator("#nothing-found")).to_contain_text("1 matches “fig” without them")
+    expect(discover.locator("#models")).not_to_be_visible()
     discover.get_by_role("button", name="will chat remove this filter").click()
     expect(discover.locator("#chat-only input")).not_to_be_checked()
     expect(discover.locator("#source")).to_contain_text("1 model ·")
@@ -95,6 +98,17 @@ def test_on_a_phone_a_row_is_a_name_with_its_badges(discover: Page) -> None:
     expect(row.locator(".m-line")).to_contain_text("fits will chat")
     expect(row.locator("[role=gridcell]:visible")).to_have_count(1)
     assert discover.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_on_a_phone_the_filters_fold_away(discover: Page) -> None:
+    discover.set_viewport_size({"width": 390, "height": 844})
+    quantisation = discover.locator("#f-quantisation")
+    expect(quantisation).not_to_be_visible()
+    discover.get_by_text("More filters").click()
+    expect(quantisation).to_be_visible()
+    assert discover.evaluate("document.documentElement.scrollWidth") <= 390
+    discover.get_by_text("More filters").click()
+    expect(quantisation).not_to_be_visible()
 
 
 def test_sorting_puts_the_most_downloaded_first(discover: Page) -> None:
@@ -119,6 +133,12 @@ def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> No
     expect(discover.locator("#detail-head")).to_contain_text("pear/Pear-4bit")
     expect(facts).to_contain_text("Score")
     expect(discover.locator("#download")).to_contain_text("Download")
+    expect(facts).to_contain_text("8,192 tokens")
+    plot = discover.locator("#memory-plot tr")
+    expect(plot).to_have_count(2)
+    expect(plot.last).to_have_text(re.compile(r"8,192 tokens\s*\d+ MB\s*fits"))
+    discover.get_by_text("Files", exact=True).click()
+    expect(discover.locator("#files")).to_contain_text("model.safetensors")
     discover.get_by_text("Model card").click()
     card = discover.locator("#card")
     expect(card).to_contain_text("A fine card")
@@ -128,14 +148,46 @@ def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> No
     expect(facts).not_to_be_visible()
 
 
+def test_a_slow_hub_opens_the_panel_on_what_is_known(discover: Page, hub: LoopbackHub) -> None:
+    hub.fault("/api/models/pear", delay_s=1.5)
+    discover.locator("#models .m-name").filter(has_text="pear/Pear-4bit").last.click()
+    head = discover.locator("#detail-head")
+    expect(head).to_contain_text("Asking the Hugging Face Hub")
+    expect(head.locator("h3")).to_have_text("pear/Pear-4bit")
+    expect(discover.locator("#download")).to_be_disabled()
+    expect(discover.locator("#download")).to_be_enabled()
+    expect(head).not_to_contain_text("Asking")
+
+
+def test_a_model_that_is_gone_from_the_hub_says_so(discover: Page, hub: LoopbackHub) -> None:
+    hub.fault("/api/models/plum", times=None, status=404)
+    discover.locator("#models .m-name").filter(has_text="plum/Plum-8bit").last.click()
+    expect(discover.locator(".toast-body")).to_contain_text("no model plum/Plum-8bit")
+    expect(discover.locator("#detail-head")).not_to_be_visible()
+    hub.clear()
+
+
+def test_a_wait_that_the_hub_asks_for_is_shown(discover: Page, hub: LoopbackHub) -> None:
+    hub.fault("/api/models", status=429, headers={"retry-after": "2"})
+    discover.locator("#search input, #search textarea").fill("pear-4")
+    discover.keyboard.press("Enter")
+    expect(discover.locator("#source")).to_contain_text("The Hub asked us to wait 2 s")
+    expect(discover.locator("#source")).to_contain_text("1 model ·")
+
+
 def test_when_the_hub_fails_the_rows_stay_and_the_page_says_why(
     discover: Page, hub: LoopbackHub
 ) -> None:
+    shown = rows(discover)
     hub.fault("/api/models", times=None, status=503)
     try:
         discover.locator("#search input, #search textarea").fill("another")
         discover.keyboard.press("Enter")
         expect(discover.locator("#retry")).to_be_visible()
-        expect(discover.locator("#source .notice")).not_to_be_empty()
+        expect(discover.locator("#source .notice")).to_contain_text("The Hub has trouble")
+        assert rows(discover) == shown != []
+        hub.clear()
+        discover.locator("#retry").click()
+        expect(discover.locator("#nothing-found")).to_contain_text("No model matches")
     finally:
         hub.clear()

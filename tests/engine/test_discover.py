@@ -1,13 +1,15 @@
 """Discover as a whole: the real client, a loopback Hub, the cache on disk, the bundled list."""
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.discover import Discover
-from engine.errors import RepoNotFound
+from engine.errors import Cancelled, RepoNotFound
 from engine.hub import HubClient
 from engine.inference import supported_architectures
 from engine.patience import Patience
@@ -108,9 +110,73 @@ def test_when_the_hub_fails_the_last_good_results_stay(
     found.search(SearchQuery())
     hub.fault("/api/models", times=None, **({"status": 200} | fault))
     listing = found.search(SearchQuery(text="plum"))
-    assert listing.notice and listing.source == "bundled"
+    assert listing.notice and listing.source == "cache"
+    assert [m.summary.repo_id for m in listing.models] == ["plum/Plum-7B-8bit"]
     again = found.search(SearchQuery())
-    assert {m.summary.repo_id for m in again.models} >= {"plum/Plum-7B-8bit"}
+    assert {m.summary.repo_id for m in again.models} >= {"plum/Plum-7B-8bit", "pear/Pear-1B-4bit"}
+
+
+def test_a_wait_that_the_hub_asks_for_is_told_and_kept(hub: LoopbackHub, start: Start) -> None:
+    hub.fault("/api/models", status=429, headers={"retry-after": "1"})
+    told: list[tuple[float, str]] = []
+    listing = start().search(SearchQuery(), on_wait=lambda *wait: told.append(wait))
+    assert listing.source == "hub" and told == [(1.0, "The Hub asked us to wait 1 s.")]
+
+
+def test_a_wait_of_an_hour_is_not_kept_and_nobody_asks_meanwhile(
+    hub: LoopbackHub, start: Start
+) -> None:
+    found = start()
+    hub.fault("/api/models", status=429, headers={"retry-after": "3600"})
+    assert "60 min" in found.search(SearchQuery()).notice
+    assert "60 min" in found.search(SearchQuery(text="plum")).notice
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("is_waiting_for", ["the Hub", "another search"])
+def test_a_search_can_be_left(hub: LoopbackHub, start: Start, is_waiting_for: str) -> None:
+    found = start()
+    hub.fault("/api/models", delay_s=3.0)
+    if is_waiting_for == "another search":
+        first = threading.Thread(target=found.search, args=(SearchQuery(),))
+        first.start()
+        while not hub.requests:
+            time.sleep(0.01)
+    with pytest.raises(Cancelled):
+        found.search(SearchQuery(), cancel=lambda: bool(hub.requests))
+    assert len(hub.requests) == 1
+    hub.clear()
+    if is_waiting_for == "another search":
+        first.join()
+
+
+def test_what_the_limit_and_the_filters_leave_out_is_counted(
+    hub: LoopbackHub, start: Start
+) -> None:
+    found = start()
+    listing = found.search(SearchQuery(limit=2))
+    assert len(listing.models) == 2 and listing.found == 3 and listing.hidden == 0
+    nothing = found.search(SearchQuery(min_likes=1000))
+    assert nothing.models == () and nothing.found == 0 and nothing.hidden == 3
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"<html>", b"[" * 10_000])
+def test_a_config_that_is_none_is_a_reason_why_it_will_not_chat(
+    hub: LoopbackHub, start: Start, text: bytes
+) -> None:
+    hub.add_model("pear/Odd", FILES | {"config.json": text}, **FACTS)
+    inspection = start().inspect("pear/Odd")
+    assert not inspection.ranked.readiness.ok and inspection.memory == ()
+    assert "architecture" in inspection.ranked.readiness.blockers[0]
+
+
+def test_a_glance_asks_nobody(hub: LoopbackHub, start: Start) -> None:
+    found = start()
+    found.search(SearchQuery())
+    hub.clear()
+    glance = found.glance("pear/Pear-1B-4bit")
+    assert glance is not None and glance.ranked.summary.likes == 3 and hub.requests == []
+    assert found.glance("nobody/nothing") is None
 
 
 def test_a_failing_hub_is_left_alone_for_a_while_unless_asked_again(
@@ -135,6 +201,7 @@ def test_a_look_at_what_is_known_asks_nobody(hub: LoopbackHub, start: Start) -> 
 def test_inspecting_reads_files_card_and_exact_memory(hub: LoopbackHub, start: Start) -> None:
     inspection = start().inspect("pear/Pear-1B-4bit")
     facts = inspection.ranked.summary
+    assert facts.context_tokens == 16_384
     assert facts.weights_bytes == 4096 and inspection.readme == "# A card"
     assert {file.path for file in inspection.files} == set(FILES)
     fetched = sum(len(FILES[name]) for name in FILES if name not in ("run.py", "pytorch_model.bin"))

@@ -21,7 +21,7 @@ def values_of(query: SearchQuery) -> list[Any]:
     held = dataclasses.asdict(query)
     held["tags"] = ", ".join(query.tags)
     held["exclude_architectures"] = list(query.exclude_architectures)
-    held["max_gb"] = query.max_weights_bytes / 1e9 if query.max_weights_bytes else None
+    held["max_gb"] = query.max_weights_bytes / 1e9 if query.max_weights_bytes else 0
     return [held[name] for name in FILTERS]
 
 

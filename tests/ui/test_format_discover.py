@@ -3,11 +3,13 @@
 from engine.hub.catalogue import Listing
 from engine.hub.score import score_model
 from engine.hub.search import RankedModel, haystack_of
-from engine.records import ChatReadiness, Fit, ModelSummary, RepoFile
+from engine.records import ChatReadiness, Fit, ModelSummary, RepoFile, SearchQuery
 from ui.format import format_age
 from ui.format_discover import (
     HEADERS,
+    KEPT,
     format_count,
+    format_empty,
     format_files,
     format_source,
     readable_card,
@@ -25,7 +27,7 @@ def ranked(summary: ModelSummary, fit: Fit = "fits", ready: bool = True) -> Rank
 
 def row(summary: ModelSummary, installed: bool = False, **about: object) -> dict[str, object]:
     names = {summary.repo_id} if installed else set()
-    (cells,) = table_rows([ranked(summary, **about)], names)  # type: ignore[arg-type]
+    (cells,) = table_rows([ranked(summary, **about)], names, ["1-0"])  # type: ignore[arg-type]
     return dict(zip(HEADERS, cells, strict=True))
 
 
@@ -56,17 +58,37 @@ def test_counts_and_ages_are_short() -> None:
 
 
 def test_the_source_says_where_from_and_how_old_and_what_went_wrong() -> None:
-    hub = format_source(Listing("hub", 1000.0, ()), 3, 1000.0)
+    hub = format_source(Listing("hub", 1000.0, (), found=3), 1000.0)
     assert "3 models" in hub and "Hugging Face Hub, just now" in hub
-    old = format_source(Listing("cache", 1000.0, (), "No network."), 3, 8200.0)
+    old = format_source(Listing("cache", 1000.0, (), "No network."), 8200.0)
     assert "2 hours ago" in old and "No network." in old
-    assert "as of 01 Nov 2026" in format_source(Listing("bundled", 1_793_491_200.0, ()), 1, 2e9)
+    assert "as of 01 Nov 2026" in format_source(Listing("bundled", 1_793_491_200.0, ()), 2e9)
+
+
+def test_more_than_are_shown_is_said() -> None:
+    listing = Listing("hub", 0.0, (ranked(ModelSummary("o/m")),), found=1_432)
+    assert "1,432 models, the first 1 shown" in format_source(listing, 1.0)
+
+
+def test_rows_that_stay_when_the_hub_fails_say_so() -> None:
+    shown = format_source(Listing("bundled", 1.0, (), "No network."), 2.0, has_older_rows=True)
+    assert "No network." in shown and KEPT in shown
+
+
+def test_an_empty_list_says_what_to_do() -> None:
+    pear = SearchQuery(text="pear")
+    assert format_empty(Listing("hub", 0.0, (ranked(ModelSummary("o/m")),)), pear) == ""
+    assert "No model matches “pear”" in format_empty(Listing("hub", 0.0, ()), pear)
+    assert "2 match “pear” without" in format_empty(Listing("hub", 0.0, (), hidden=2), pear)
+    assert "1 matches “pear” without" in format_empty(Listing("hub", 0.0, (), hidden=1), pear)
+    assert "5 are there without" in format_empty(Listing("hub", 0.0, (), hidden=5), SearchQuery())
+    assert "<img" not in format_empty(Listing("hub", 0.0, ()), SearchQuery(text=EVIL))
 
 
 def test_markup_in_names_notices_and_files_shows_as_text() -> None:
     for shown in (
         str(row(ModelSummary(EVIL))["Model"]),
-        format_source(Listing("hub", 0.0, (), EVIL), 1, 1.0),
+        format_source(Listing("hub", 0.0, (), EVIL), 1.0),
         format_files([RepoFile(EVIL, 5)], set()),
     ):
         assert "<img" not in shown and "&lt;img" in shown

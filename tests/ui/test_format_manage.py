@@ -32,7 +32,7 @@ def row(
     loaded = {model.repo_id: 1} if is_loaded else {}
     busy = {model.repo_id} if is_busy else set()
     newest = {model.repo_id: "f" * 40} if is_old else {}
-    (cells,) = installed_rows([model], loaded, busy, newest, NOW_AT)
+    (cells,) = installed_rows([model], loaded, busy, newest, NOW_AT, ["1-0"])
     return dict(zip(HEADERS, cells, strict=True))
 
 
