@@ -118,9 +118,8 @@ def wire_compare(
             **private,
         )  # fmt: skip
     entries.like(shows_errors(handlers.side_by_side), conversation, view.outputs(), **private)
-    leave = shows_errors(handlers.leave), None, view.panel
-    entries.select(*leave, **direct)
-    new_chat.click(*leave, **direct)
+    entries.select(shows_errors(handlers.leave), None, view.panel, **direct)
+    new_chat.click(shows_errors(handlers.close), None, view.panel, **direct)
     opened.then(
         shows_errors(handlers.come_back), conversation, [box, *view.outputs()], **private
     )  # fmt: skip

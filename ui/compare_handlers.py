@@ -125,9 +125,13 @@ class CompareHandlers:
         return self._closed(conversation, "")
 
     def leave(self, data: gr.EventData) -> Any:
-        """Take the columns away before another conversation is shown."""
-        act = str(getattr(data, "act", "new"))
-        return gr.Column(visible=False) if act in ("new", "open", "delete") else gr.skip()
+        """Take the columns away before another conversation of the list is shown."""
+        is_left = getattr(data, "act", "") in ("open", "delete")
+        return gr.Column(visible=False) if is_left else gr.skip()
+
+    def close(self) -> Any:
+        """Take the columns away for a new conversation."""
+        return gr.Column(visible=False)
 
     async def _ask(
         self, conversation: Conversation, text: str, model_ids: list[str], is_blind: bool,

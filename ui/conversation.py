@@ -25,6 +25,7 @@ from engine.records import (
     Prefill,
     Queued,
 )
+from engine.settings import GUIDE_ID
 from ui.format import format_bytes, format_left_out, format_stats, format_status, model_title
 from ui.format_attachments import format_file_blocks
 
@@ -164,7 +165,7 @@ def _footer(message: StoredMessage, has_links: bool) -> str:
         parts.append(_versions(message))
         parts.append(f'<a href="#compare-{message.message_id}">Side by side</a>')
         if message.model_id:
-            parts.append(html.escape(model_title(message.model_id, False)))
+            parts.append(html.escape(model_title(message.model_id, message.model_id == GUIDE_ID)))
     if isinstance(details.get("stats"), dict):
         stats = GenerationStats(**{k: v for k, v in details["stats"].items() if k in _STATS})
         parts.append(html.escape(format_stats(stats, details.get("reason") or "cancelled")))
