@@ -3,30 +3,40 @@
 import argparse
 import errno
 import logging
+import math
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import gradio as gr
 
 from engine import Engine, Settings, __version__
+from engine.access import Access
 from engine.errors import EngineError
+from engine.guests import Guests
 from engine.library.folder import describe_folder
 from engine.log import set_up_logging
+from engine.passwords import make_password, read_password
+from engine.quotas import GuestLimits
 from engine.settings import GUIDE_ID
 from ui.app import build_app, launch_options
 from ui.edges import rest_between_polls
+from ui.guard import visitor_now
+from ui.guest_app import build_guest_app
+from ui.hosts import Hosts
 from ui.openai_api import openai_routes
+from ui.serving import behind_gate
 
 DEFAULT_PORT = 7860
 EXIT_TIMEOUT_S = 4.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-logger = logging.getLogger("app")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,6 +52,16 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 0 to 65535")
     return port
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours <= 8760:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number of hours up to 8760")
+    return hours
 
 
 def _folder(text: str) -> Path:
@@ -69,6 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--owner-password-file", metavar="F", help="the owner's password")
     parser.add_argument("--guest-model", metavar="REPO", action="append", default=[],
                         help="a model that guests may use; repeatable")  # fmt: skip
+    parser.add_argument("--behind-proxy", metavar="NAME", action="append", default=[],
+                        help="the host name of a proxy that serves this; repeatable")  # fmt: skip
+    parser.add_argument("--guest-hours", type=_hours, metavar="H", help="when guests' time ends")
     parser.add_argument("--version", action="version", version=f"Pomona {__version__}")
     return parser
 
@@ -77,8 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run Pomona; returns the exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.share or args.owner_password_file or args.guest_model:
-        parser.error("sharing needs the sign-in for guests, which this version does not have yet")
+    if args.share:
+        parser.error("--share is not there yet: use --host or --behind-proxy")
+    password = _password(parser, args)
     extra_models, default_model = _chosen_model(parser, args.model)
     settings = Settings.from_environment(
         models_dir=args.models_dir, data_dir=args.data_dir, extra_models=extra_models
@@ -92,8 +116,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(
             f"no model {default_model[:120]!r} on this computer: --model takes a name or a folder"
         )
+    ends_at = None if args.guest_hours is None else time.time() + args.guest_hours * 3600
+    access = Access(password, ends_at)
+    guests = _guests(parser, engine, args.guest_model) if access.is_shared else None
     port = _bind(parser, args.host, args.port)
-    return _serve(engine, default_model, args.host, port, not args.no_browser)
+    if password and args.owner_password_file is None:
+        print(f"The owner's password, until this Pomona ends: {password}", file=sys.stderr)
+    hosts = Hosts(args.host, args.behind_proxy)
+    demo = build_app(engine, default_model, access)
+    guest_demo = build_guest_app(guests, access) if guests else None
+    options = launch_options(behind_gate(access, hosts, guest_demo))
+    return _serve(engine, demo, options, default_model, args.host, port, not args.no_browser)
+
+
+def _password(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str | None:
+    """The owner's; None where nothing lets others reach the page, and nobody needs to sign in."""
+    if args.owner_password_file is None:
+        is_shared = args.share or args.behind_proxy or args.guest_model or args.guest_hours
+        return make_password() if is_shared or args.host not in _LOOPBACK else None
+    name = args.owner_password_file[:120]
+    try:
+        return read_password(Path(os.path.expanduser(args.owner_password_file)))
+    except OSError as error:
+        parser.error(f"cannot read the password file {name!r}: {error.strerror}")
+    except ValueError as error:
+        parser.error(f"the password file {name!r} is no good: {error}")
+
+
+def _guests(parser: argparse.ArgumentParser, engine: Engine, models: list[str]) -> Guests:
+    """What guests may use: the models named, the Guide where none is."""
+    for model in models:
+        if model not in engine.library.names():
+            parser.error(f"no model {model[:120]!r} on this computer for --guest-model")
+    pinned = tuple(dict.fromkeys(models)) or (GUIDE_ID,)
+    return Guests(engine, pinned, GuestLimits(), visitor_now)
 
 
 def _chosen_model(
@@ -132,20 +188,18 @@ def _bind(parser: argparse.ArgumentParser, host: str, port: int) -> int:
         parser.error(f"port {port} is busy; port {probe.getsockname()[1]} is free: use --port")
 
 
-def _serve(engine: Engine, default_model: str, host: str, port: int, open_browser: bool) -> int:
+def _serve(
+    engine: Engine, demo: gr.Blocks, options: dict[str, Any], default_model: str, host: str,
+    port: int, open_browser: bool,
+) -> int:  # fmt: skip
     """Serve until Ctrl-C or SIGTERM; the exit status is 0 then."""
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
-    if host not in _LOOPBACK:
-        logger.warning(
-            "Everyone who can reach %s port %s can use this Pomona as you can.", host, port
-        )
-    demo = build_app(engine, default_model)
     rest_between_polls(demo)
     server, _, _ = demo.launch(
-        server_name=host, server_port=port, prevent_thread_lock=True, **launch_options()
-    )  # fmt: skip
+        server_name=host, server_port=port, prevent_thread_lock=True, **options
+    )
     server.router.routes.insert(0, openai_routes(engine))  # before Gradio's pages of any name
     engine.inference.start()
     engine.inference.load(default_model)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -12,11 +13,27 @@ from engine.comparing import Comparing
 from engine.discover import Discover
 from engine.downloads import Downloads
 from engine.hub import HubClient
-from engine.inference import ChatTicket, InferenceService, supported_architectures
+from engine.inference import (
+    ChatTicket,
+    InferenceService,
+    check_messages,
+    check_params,
+    supported_architectures,
+    with_system_prompt,
+)
 from engine.library import Library
 from engine.machine import describe_machine, memory_budget_bytes
 from engine.preferences import PLAIN_KV_BITS, Preferences
-from engine.records import CheckedModel, DeviceFacts, GenerationStats, LoadedModel, MachineReport
+from engine.records import (
+    CheckedModel,
+    DeviceFacts,
+    GenerationStats,
+    LoadedModel,
+    MachineReport,
+    Message,
+    SamplingParams,
+)
+from engine.remote import RemoteService
 from engine.settings import Settings
 
 __version__ = "0.1.0"
@@ -46,10 +63,12 @@ class Engine:
             settings.limits, self._check, _budget_bytes, settings.cache_dir, self._note_use,
         )  # fmt: skip
         self.chats = Chats(settings.data_dir / "chats.sqlite3")
-        self.answers = Answers(self.inference.chat)
+        self.remote = RemoteService(settings.data_dir / "remote_sources.json")
+        self.answers = Answers(self.chat)
         self.comparing = Comparing(
-            self.answers, self.inference, self.library.find, self._known_budget_bytes
-        )
+            self.answers, self.chat, self.inference, self.library.find,
+            self._known_budget_bytes, self.remote.knows,
+        )  # fmt: skip
         self.keep_idle_models(self.preferences.idle_unload_min)
 
     def keep_idle_models(self, minutes: int | None) -> None:
@@ -82,6 +101,31 @@ class Engine:
         ).start()
         return engine
 
+    def chat(
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+    ) -> ChatTicket:
+        """Ask a model to answer, here or on another server.
+
+        The answer comes through the ticket, and so do the errors met on the way. Raises
+        InvalidRequest, and Busy when the waiting line is full.
+        """
+        if not self.remote.knows(model_id):
+            return self.inference.chat(messages, params, model_id)
+        check_params(params)
+        asked = with_system_prompt(messages, params)
+        check_messages(asked, self.settings.limits)
+        return self.remote.chat(asked, params, model_id)
+
+    def suggested(self, model_id: str) -> tuple[SamplingParams, bool]:
+        """Settings to begin with, and whether the model's makers recommend them.
+
+        Raises NotInstalled.
+        """
+        if self.remote.knows(model_id):
+            return SamplingParams(), False
+        model = self.library.find(model_id)
+        return model.suggested, model.has_suggestions
+
     def machine(self) -> MachineReport:
         """What this computer offers; waits for mlx. Raises LoadFailed where mlx cannot start."""
         return describe_machine(self.inference.device_facts(), self.settings)
@@ -90,6 +134,7 @@ class Engine:
         """End everything within a few seconds."""
         self.downloads.close()
         self.inference.close()
+        self.remote.close()
         self.answers.close()
         self.chats.close()
         self.discover.close()

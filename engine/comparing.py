@@ -10,7 +10,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 
-from engine.answers import Answers, RunningAnswer, Ticket
+from engine.answers import Answers, Ask, RunningAnswer, Ticket
 from engine.chats import Chats, Written
 from engine.errors import InvalidRequest
 from engine.estimates import MemoryEstimate
@@ -57,19 +57,26 @@ class Comparison:
 
 
 class Comparing:
-    """Begins comparisons, and finds those whose answers are still being written."""
+    """Begins comparisons, and finds those whose answers are still being written.
+
+    ``is_elsewhere`` says of a model that another computer runs it: it takes no memory here.
+    """
 
     def __init__(
         self,
         answers: Answers,
+        ask: Ask,
         inference: InferenceService,
         find_model: Callable[[str], LocalModel],
         budget_bytes: Callable[[], int | None],
+        is_elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._answers = answers
+        self._ask = ask
         self._inference = inference
         self._find_model = find_model
         self._budget_bytes = budget_bytes
+        self._is_elsewhere = is_elsewhere
         self._lock = threading.Lock()
         self._under_way: dict[int, list[Comparison]] = {}
 
@@ -81,7 +88,7 @@ class Comparing:
                 f"{FEWEST_COMPARED} to {MOST_COMPARED} models can be compared.",
                 "Choose them beside Compare.",
             )
-        models = [self._find_model(name) for name in names]
+        models = [self._find_model(name) for name in names if not self._is_elsewhere(name)]
         known = [m.corrected_memory or m.memory for m in models]
         return ComparePlan(names, needed_together(known), self._budget_bytes())
 
@@ -90,16 +97,18 @@ class Comparing:
         params: SamplingParams, plan: ComparePlan, is_blind: bool = False,
     ) -> Comparison:  # fmt: skip
         """Ask every model of a plan; ``places`` are their stored answers, which are "writing"."""
-        loads = [self._inference.load(name) for name in plan.model_ids] if plan.is_together else []
+        here = [name for name in plan.model_ids if not self._is_elsewhere(name)]
+        loads = [self._inference.load(name) for name in here] if plan.is_together else []
         is_ready: Callable[[float], bool] = partial(_are_done, loads)
-        for position, (place, model_id) in enumerate(zip(places, plan.model_ids, strict=True)):
-            waits = None if plan.is_together or not position else Queued(position + 1)
+        for place, model_id in zip(places, plan.model_ids, strict=True):
+            position = 0 if plan.is_together or model_id not in here else here.index(model_id)
             ticket = _LaterTicket(
-                is_ready, partial(self._inference.chat, messages, params, model_id),
-                partial(self._step, model_id, waits),
-            )  # fmt: skip
+                is_ready if model_id in here else lambda _: True,
+                partial(self._ask, messages, params, model_id),
+                partial(self._step, model_id, Queued(position + 1) if position else None),
+            )
             running = self._answers.begin(chats, place, messages, params, model_id, ticket=ticket)
-            if not plan.is_together:
+            if model_id in here and not plan.is_together:
                 is_ready = running.ends_within
         comparison = Comparison(
             places[0].chat_id, tuple(place.message_id for place in places), is_blind,

@@ -10,8 +10,9 @@
     ├ HubError          Offline · RepoNotFound · Gated · RateLimited(retry_after_s) · HubBroken
     ├ DownloadError     InsufficientDisk(needed_bytes, free_bytes) · IntegrityFailed · Interrupted
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
+    ├ RemoteError       RemoteUnreachable · RemoteRefused · RemoteBroken · InvalidSource
     ├ AttachmentError
-    └ AccessError       NotOwner · QuotaExceeded
+    └ AccessError       NotOwner · QuotaExceeded · LinkEnded
     Cancelled(Exception)    control flow, never shown
 
 ``message`` is one sentence for the person, ``hint`` says what to do next; the foreign
@@ -160,6 +161,26 @@ class ImportFailed(ChatsError):
     """What should be imported is not of a form that can be."""
 
 
+class RemoteError(EngineError):
+    """Something about another server that answers."""
+
+
+class RemoteUnreachable(RemoteError):
+    """The server is down, or does not answer in time."""
+
+
+class RemoteRefused(RemoteError):
+    """The server answered that it will not."""
+
+
+class RemoteBroken(RemoteError):
+    """The server sent something that is no answer, or broke off in the middle."""
+
+
+class InvalidSource(RemoteError):
+    """What was typed about a server makes no sense."""
+
+
 class AttachmentError(EngineError):
     """A file whose text cannot be put into a prompt."""
 
@@ -174,6 +195,10 @@ class NotOwner(AccessError):
 
 class QuotaExceeded(AccessError):
     """A guest used up what a guest may use."""
+
+
+class LinkEnded(AccessError):
+    """The owner, or the clock, ended the time of guests."""
 
 
 class Cancelled(Exception):

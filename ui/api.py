@@ -64,9 +64,9 @@ class ApiHandlers:
     ) -> AsyncIterator[dict[str, Any]]:
         """Answer a conversation; every value is the answer so far, the last one is whole."""
         chosen = model or self._default_model
-        found = await asyncio.to_thread(self._engine.library.find, chosen)
-        asked = _params(found.suggested, params or {})
-        ticket = self._engine.inference.chat(_messages(messages), asked, chosen)
+        suggested, _ = await asyncio.to_thread(self._engine.suggested, chosen)
+        asked = _params(suggested, params or {})
+        ticket = self._engine.chat(_messages(messages), asked, chosen)
         answer: dict[str, Any] = {"text": "", "reasoning": "", "finish_reason": None, "stats": {}}
         has_news, update_at = False, 0.0
         try:

@@ -6,6 +6,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from engine import Engine
+from engine.access import Access
 from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
@@ -15,15 +16,18 @@ from ui.chat import build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
 from ui.compare_handlers import CompareHandlers
+from ui.connections import ConnectionsHandlers, build_connections, wire_connections
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
+from ui.guard import guard
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
 from ui.model_picker import ModelHandlers
+from ui.serving import Lifespan
 from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 256
@@ -31,8 +35,8 @@ STREAMS_AT_ONCE = 64
 MAX_UPLOAD = "50mb"  # what is read of it is less, see engine.attachments and engine.chats.imports
 
 
-def build_app(engine: Engine, default_model: str) -> gr.Blocks:
-    """The whole page, ready for ``launch(**launch_options())``."""
+def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
+    """The owner's page, ready for ``launch(**launch_options(...))``."""
     demo: gr.Blocks
     with gr.Blocks(title="Pomona", fill_width=True, analytics_enabled=False) as demo:
         machine = _build_header()
@@ -43,6 +47,7 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
                 discover = build_discover()
             with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
                 manage = build_manage()
+                connections = build_connections()
         # First, so that a handler of the page with the same name does not take its place.
         wire_api(ApiHandlers(engine, default_model), DiscoverApi(engine), ManageApi(engine))
         chatting, finding = ChatHandlers(engine), DiscoverHandlers(engine)
@@ -58,6 +63,7 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
         )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
+        wire_connections(connections, ConnectionsHandlers(engine), manage_tab)
         wire_crossings(
             Crossings(models, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,
@@ -66,6 +72,7 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
             shows_errors(_MachineHandler(engine).show), None, machine,
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
+    guard(demo, access)
     demo.queue(
         api_open=False,
         max_size=MAX_WAITING_EVENTS,
@@ -74,8 +81,11 @@ def build_app(engine: Engine, default_model: str) -> gr.Blocks:
     return demo
 
 
-def launch_options() -> dict[str, Any]:
-    """Arguments of ``launch`` that are the page's own: look, and nothing that calls out."""
+def launch_options(lifespan: Lifespan) -> dict[str, Any]:
+    """Arguments of ``launch`` that are the page's own: look, and nothing that calls out.
+
+    ``share`` is said to be off, because Gradio switches it on by itself in some places.
+    """
     return {
         "theme": build_theme(),
         "css_paths": STYLE_PATH,
@@ -88,7 +98,9 @@ def launch_options() -> dict[str, Any]:
         "enable_monitoring": False,
         "max_file_size": MAX_UPLOAD,
         "quiet": True,
-        "app_kwargs": {"middleware": [Middleware(PlainPathsForClients)]},
+        "share": False,
+        "mcp_server": False,
+        "app_kwargs": {"middleware": [Middleware(PlainPathsForClients)], "lifespan": lifespan},
     }
 
 

@@ -27,11 +27,10 @@ from ui.compare_handlers import CompareHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format import format_pill
-from ui.model_picker import ModelHandlers, examples_for
+from ui.model_picker import HERE, ModelHandlers, examples_for
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
-_PLACEHOLDER = "## What is on your mind?\nEverything you write stays on this computer."
-_LATEX: list[dict[str, str | bool]] = [
+LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
@@ -76,11 +75,11 @@ def build_chat() -> ChatView:
             log = gr.Chatbot(
                 elem_id="log", label="Conversation", show_label=False, layout="panel",
                 buttons=["copy"], feedback_options=None, group_consecutive_messages=False,
-                placeholder=_PLACEHOLDER, examples=examples_for(GUIDE_ID),
-                latex_delimiters=_LATEX, height="100%", autoscroll=True, allow_tags=False,
+                placeholder=HERE, examples=examples_for(GUIDE_ID),
+                latex_delimiters=LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
-            compare = build_compare_view(_LATEX)
+            compare = build_compare_view(LATEX)
             with gr.Column(elem_id="composer"):
                 choice = build_compare_choice()
                 chips = build_chips()
@@ -124,7 +123,7 @@ def wire_chat(
     )
     everything = [*shown, view.chats.entries]
     send = shows_errors(listing.beside(chatting.send)), [view.box, *asked], everything
-    ask = view.log.example_select(_example_text, None, view.box, **direct).then
+    ask = view.log.example_select(example_text, None, view.box, **direct).then
     for answered in (
         view.box.submit(*send, trigger_mode="multiple", **private),
         ask(*send, **private),
@@ -143,7 +142,15 @@ def wire_chat(
     wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
     opened = wire_chat_list(view.chats, listing, conversation, shown)
     wire_compare(
-        view.choice, view.compare, comparing, listing, asked, everything, opened, view.new_chat
+        view.choice,
+        view.compare,
+        comparing,
+        listing,
+        asked,
+        everything,
+        opened,
+        view.new_chat,
+        view.chats.files.button,
     )
     view.compare_button.click(
         shows_errors(comparing.toggle), conversation, [view.choice.panel, view.choice.models],
@@ -152,5 +159,6 @@ def wire_chat(
     wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
 
 
-def _example_text(event: gr.SelectData) -> str:
+def example_text(event: gr.SelectData) -> str:
+    """The question behind an example."""
     return str(event.value["text"])

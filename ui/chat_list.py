@@ -10,7 +10,9 @@ import gradio as gr
 from engine import Engine
 from engine.chats import LISTED
 from engine.comparing import Comparison
+from engine.foreign_json import MAX_IMPORT_BYTES
 from ui.answering import BUSY_BOX, IDLE_BOX
+from ui.chat_files import ChatFileHandlers, ChatFiles, build_chat_files, wire_chat_files
 from ui.chat_handlers import ChatHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
@@ -20,7 +22,10 @@ from ui.format_chats import format_chat_list
 _ON_LOAD = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-act]');
-  if (button) trigger('select', {act: button.dataset.act, id: button.dataset.id, text: ''});
+  const isExport = button?.dataset.act.startsWith('export');
+  if (!button) return;
+  const {act, id} = button.dataset;
+  trigger(isExport ? 'download' : 'select', {act, id, text: ''});
 });
 element.addEventListener('keydown', (event) => {
   const box = event.target.closest('input[data-act]');
@@ -37,8 +42,16 @@ window.pomonaFollow = (event) => {
   event.stopPropagation();
   trigger('like', {target_link: link.getAttribute('href').slice(1)});
 };
+window.pomonaImport = (event) => {  // Gradio would say nothing of a file that is too large
+  const file = event.target.closest?.('#chats') && event.target.files?.[0];
+  if (!file || file.size <= most_bytes) return;
+  event.stopImmediatePropagation();
+  trigger('upload', {id: String(file.size)});
+  event.target.value = '';
+};
 if (!window.pomonaListens) {
   window.pomonaListens = true;
+  document.addEventListener('change', (event) => window.pomonaImport(event), true);
   document.addEventListener('click', (event) => window.pomonaFollow(event), true);
   document.addEventListener('click', (event) => {  // on a phone the list lies over the chat
     const isBeside = !event.target.closest('#chats, #chats-button');
@@ -46,7 +59,7 @@ if (!window.pomonaListens) {
       document.getElementById('chat-row').classList.remove('turned');
   });
 }
-"""
+""".replace("most_bytes", str(MAX_IMPORT_BYTES))
 _TOGGLE_JS = "() => document.getElementById('chat-row').classList.toggle('turned')"
 
 
@@ -57,6 +70,7 @@ class ChatList:
     search: gr.Textbox
     entries: gr.HTML
     toggle: gr.Button
+    files: ChatFiles
 
 
 def build_chat_list(toggle: gr.Button) -> ChatList:
@@ -67,7 +81,8 @@ def build_chat_list(toggle: gr.Button) -> ChatList:
             placeholder="Search chats", elem_id="chat-search",
         )  # fmt: skip
         entries = gr.HTML("", elem_id="chat-list", js_on_load=_ON_LOAD)
-    return ChatList(search, entries, toggle)
+        files = build_chat_files()
+    return ChatList(search, entries, toggle, files)
 
 
 class ChatListHandlers:
@@ -76,6 +91,7 @@ class ChatListHandlers:
     def __init__(self, engine: Engine, chatting: ChatHandlers) -> None:
         self._engine = engine
         self._chatting = chatting
+        self.files = ChatFileHandlers(chatting)
 
     def entries(self, conversation: Conversation) -> str:
         """The list as it is now."""
@@ -188,6 +204,8 @@ def wire_chat_list(
     opened = view.entries.select(
         shows_errors(handlers.act), conversation, [view.entries, *shown], **private
     )  # fmt: skip
+    listing = shows_errors(handlers.entries), conversation, view.entries
+    wire_chat_files(view.files, handlers.files, view.entries, listing, conversation, shown)
     view.search.input(
         shows_errors(handlers.find), [view.search, conversation], view.entries,
         trigger_mode="always_last", **private,

@@ -92,12 +92,13 @@ def _build_column(place: int, latex: list[dict[str, str | bool]]) -> CompareColu
 
 def wire_compare(
     choice: CompareChoice, view: CompareView, handlers: CompareHandlers, listing: ChatListHandlers,
-    asked: list[Any], shown: list[Any], opened: Any, new_chat: gr.Button,
+    asked: list[Any], shown: list[Any], opened: Any, new_chat: gr.Button, bring: gr.UploadButton,
 ) -> None:  # fmt: skip
     """Which event calls which handler.
 
     ``asked`` are the conversation, the model picker and the settings; ``shown`` are the log, the
-    box and the list of conversations; ``opened`` is the event that opens one.
+    box and the list of conversations; ``opened`` is the event that opens one,
+    and ``new_chat`` and ``bring`` are the buttons that begin one or read one from a file.
     """
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     direct = {**private, "queue": False}
@@ -119,7 +120,8 @@ def wire_compare(
         )  # fmt: skip
     entries.like(shows_errors(handlers.side_by_side), conversation, view.outputs(), **private)
     entries.select(shows_errors(handlers.leave), None, view.panel, **direct)
-    new_chat.click(shows_errors(handlers.close), None, view.panel, **direct)
+    for event in (new_chat.click, bring.upload):
+        event(shows_errors(handlers.close), None, view.panel, **direct)
     opened.then(
         shows_errors(handlers.come_back), conversation, [box, *view.outputs()], **private
     )  # fmt: skip

@@ -48,9 +48,13 @@ def _guard(tell: Callable[[EngineError], None], handler: Callable[..., Any]) -> 
 
         @functools.wraps(handler)
         async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            has_shown = False
             with telling_errors(tell):
                 async for value in handler(*args, **kwargs):
+                    has_shown = True
                     yield value
+            if not has_shown:  # Gradio would empty every output
+                yield gr.skip()
 
         return stream
 

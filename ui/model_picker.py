@@ -14,6 +14,8 @@ from ui.format import format_bytes, format_choice, format_pill, format_progress,
 from ui.settings_panel import settings_skips, settings_updates
 
 UPDATE_S = 0.1
+HERE = "## What is on your mind?\nEverything you write stays on this computer."
+ELSEWHERE = "## What is on your mind?\nWhat you write is sent to “%s”."
 _GUIDE_EXAMPLES = (
     "What can I do here?",
     "Which model should I download?",
@@ -68,14 +70,21 @@ class ModelHandlers:
         return self.list_models(conversation)
 
     def _choices(self) -> list[tuple[str, str]]:
-        return [(format_choice(model), model.repo_id) for model in self._engine.library.list()]
+        here = [(format_choice(model), model.repo_id) for model in self._engine.library.list()]
+        elsewhere = [
+            (f"{model.name} · {model.source}", model.model_id)
+            for model in self._engine.remote.models()
+        ]
+        return here + elsewhere
 
     async def choose_model(
         self, model_id: str, conversation: Conversation
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Offer the model's own settings, and load it with visible progress."""
         conversation.model_id = model_id
-        examples = gr.Chatbot(examples=examples_for(model_id))
+        examples = gr.Chatbot(
+            examples=examples_for(model_id), placeholder=self._placeholder(model_id)
+        )
         suggested = await asyncio.to_thread(self.suggest, model_id)
         yield format_pill("opening", "busy"), examples, *suggested
         async for pill in self.follow_load(model_id, conversation):
@@ -84,13 +93,21 @@ class ModelHandlers:
     def suggest(self, model_id: str) -> tuple[Any, ...]:
         """The settings that the model's makers recommend."""
         try:
-            model = self._engine.library.find(model_id)
+            return settings_updates(*self._engine.suggested(model_id))
         except EngineError:
             return settings_skips()
-        return settings_updates(model.suggested, model.has_suggestions)
+
+    def _placeholder(self, model_id: str) -> str:
+        """What an empty chat says of where its messages go."""
+        if self._engine.remote.knows(model_id):
+            return ELSEWHERE % model_id.partition(":")[0]
+        return HERE
 
     async def follow_load(self, model_id: str, conversation: Conversation) -> AsyncIterator[str]:
         """Pills on the way to a loaded model, until another one is chosen."""
+        if self._engine.remote.knows(model_id):
+            yield format_pill(f"on {model_id.partition(':')[0]}", "ready")
+            return
         loading = self._engine.inference.load(model_id)
         title = model_title(model_id, model_id == GUIDE_ID)
         while not loading.done():

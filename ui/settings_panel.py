@@ -102,7 +102,12 @@ def build_settings() -> SettingsPanel:
 
 
 def read_settings(values: Sequence[Any]) -> SamplingParams:
-    """Sampling settings from the values of ``SettingsPanel.inputs``; emptied ones are ours."""
+    """Sampling settings from the values of ``SettingsPanel.inputs``; emptied ones are ours.
+
+    A page without the panel gives no values at all.
+    """
+    if not values:
+        return SamplingParams()
     system_prompt, temperature, top_p, top_k, min_p, penalty, max_tokens, seed, overflow = values
     ours = SamplingParams()
     return SamplingParams(

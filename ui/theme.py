@@ -9,6 +9,32 @@ STYLE_PATH = ASSETS / "style.css"
 LOGO_PATH = ASSETS / "logo.svg"
 HEAD_PATH = ASSETS / "head.html"
 
+# Pages of ours that are not Gradio's: the sign-in, and the end of a link.
+PLAIN_STYLE = """
+:root { color-scheme: light dark; --back: #fbf9f5; --card: #fff; --text: #2d2821; --quiet: #6a6051;
+  --line: #d3c9ba; --leaf: #357048; --on-leaf: #fff; }
+@media (prefers-color-scheme: dark) { :root { --back: #161310; --card: #1f1b16; --text: #efe9df;
+  --quiet: #b0a594; --line: #463f35; --leaf: #8cc79b; --on-leaf: #102117; } }
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100dvh; display: grid; place-items: center; padding: 20px;
+  background: var(--back); color: var(--text); font: 15.5px/1.55 ui-sans-serif, system-ui,
+  -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { width: 100%; max-width: 400px; padding: 28px; border: 1px solid var(--line);
+  border-radius: 16px; background: var(--card); }
+.brand { display: flex; align-items: center; gap: 9px; font-size: 19px; letter-spacing: -.015em; }
+.brand svg { width: 28px; height: 28px; }
+h1 { margin: 18px 0 4px; font-size: 22px; font-weight: 600; letter-spacing: -.02em; }
+p { margin: 0 0 16px; color: var(--quiet); } .note { margin: 12px 0 0; font-size: 13.5px; }
+label { display: block; margin-bottom: 6px; font-size: 14px; }
+input { width: 100%; padding: 10px 12px; border: 1px solid var(--line); border-radius: 10px;
+  background: var(--back); color: inherit; font: inherit; }
+button { width: 100%; margin-top: 14px; padding: 10px; border: 0; border-radius: 10px;
+  background: var(--leaf); color: var(--on-leaf); font: inherit; font-weight: 600;
+  cursor: pointer; }
+:is(input, button, a):focus-visible { outline: 2px solid var(--leaf); outline-offset: 2px; }
+a { color: var(--leaf); }
+"""
+
 # On a phone a panel opens below the list that it belongs to, out of sight.
 REVEAL_JS = """() => {
   if (innerWidth > 700) return;

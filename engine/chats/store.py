@@ -67,6 +67,11 @@ class Chats(ReadChats):
             )  # fmt: skip
             return Written(chat_id, self._touch(chat_id), leaf_id or 0)
 
+    def plant_all(self, trees: Sequence[ChatTree]) -> tuple[Written, ...]:
+        """Begin a conversation for each tree, or, when the disk refuses, none."""
+        with self._file.changing():
+            return tuple(self.plant(tree) for tree in trees)
+
     def add(
         self, chat_id: str, revision: int, parent_id: int | None, role: Role, text: str,
         state: MessageState = "done", model_id: str = "", details: Mapping[str, Any] | None = None,

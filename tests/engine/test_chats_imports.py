@@ -193,3 +193,13 @@ def test_settings_come_in_only_as_a_request_could_carry_them(
     value["chats"][0] |= {"params": params, "shown_id": "nonsense", "title": ""}
     (tree,) = parse_import(json.dumps(value))
     assert tree.params == kept and tree.leaf_id == 1 and tree.title == "hello"
+
+
+def test_several_chats_are_all_planted_or_none(opening: Opening, tmp_path: Path) -> None:
+    chats = opening(tmp_path / "chats.sqlite3")
+    good = ChatTree("good", (StoredMessage(1, "user", "x"),), 1)
+    assert len(chats.plant_all([good, good])) == 2
+    orphan = ChatTree("orphan", (StoredMessage(2, "user", "x", parent_id=1),), 2)
+    with pytest.raises(KeyError):
+        chats.plant_all([good, orphan])
+    assert len(chats.list()) == 2

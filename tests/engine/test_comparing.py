@@ -34,8 +34,9 @@ def chats(tmp_path: Path, opening: Opening) -> Chats:
 
 def comparing(engine: Engine, budget_bytes: int | None = None) -> Comparing:
     return Comparing(
-        Answers(engine.inference.chat), engine.inference, engine.library.find, lambda: budget_bytes
-    )
+        Answers(engine.chat), engine.chat, engine.inference, engine.library.find,
+        lambda: budget_bytes, engine.remote.knows,
+    )  # fmt: skip
 
 
 def begin(

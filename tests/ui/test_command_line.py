@@ -19,7 +19,14 @@ BAD = [
     (["--host", "no.such.host.invalid"], "address"),
     (["--model", "nobody/nothing"], "nobody/nothing"),
     (["--models-dir", "app.py"], "folder"),
-    (["--share"], "sharing"),
+    (["--share"], "--share"),
+    (["--guest-model", "nobody/nothing"], "nobody/nothing"),
+    (["--guest-model", "../../etc"], "../../etc"),
+    (["--owner-password-file", "no/such/file"], "no/such/file"),
+    (["--owner-password-file", "engine"], "engine"),
+    (["--owner-password-file", ".gitignore", "--guest-hours", "never"], "never"),
+    (["--owner-password-file", "tests/__init__.py"], "tests/__init__.py"),
+    (["--guest-hours", "0"], "hours"),
 ]
 
 

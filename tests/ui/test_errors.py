@@ -1,12 +1,13 @@
 """Errors become words at the edge."""
 
 import logging
+from collections.abc import AsyncIterator
 
 import gradio as gr
 import pytest
 
 from engine.errors import Damaged
-from ui.errors import UNEXPECTED, reports_errors
+from ui.errors import UNEXPECTED, reports_errors, shows_errors
 
 
 def fails_as_known() -> None:
@@ -30,3 +31,18 @@ def test_anything_else_is_one_plain_sentence_and_a_traceback_in_the_log(
         reports_errors(fails_unexpectedly)()
     assert caught.value.message == UNEXPECTED
     assert "KeyError" in caplog.text
+
+
+def test_a_stream_that_fails_before_its_first_value_leaves_the_outputs_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gr, "Warning", lambda *_, **__: None)
+
+    async def fails_at_once() -> AsyncIterator[str]:
+        fails_as_known()
+        yield "never"
+
+    first = shows_errors(fails_at_once)().__anext__()
+    with pytest.raises(StopIteration) as given:  # by hand: the browser's tests run a loop already
+        first.send(None)
+    assert given.value.value == gr.skip()

@@ -11,7 +11,7 @@ from openai import OpenAI
 from engine import Engine
 from tests.engine.answers import LLAMA, ask
 from tests.models import write_model
-from tests.ui.serving import serving
+from tests.serving import serving
 from ui.openai_api import openai_routes
 
 HELLO: Any = [{"role": "user", "content": "hello"}]

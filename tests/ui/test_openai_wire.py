@@ -12,7 +12,7 @@ import pytest
 
 from engine import Engine
 from tests.engine.answers import DEADLINE_S, LLAMA, ask
-from tests.ui.serving import serving
+from tests.serving import serving
 from ui.openai_api import openai_routes
 from ui.openai_api.routes import MAX_BODY_BYTES
 

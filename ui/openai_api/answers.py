@@ -16,21 +16,26 @@ from engine.records import (
     ReasoningDelta,
     TextDelta,
 )
+from engine.remote import RemoteModel
 
 _REASONS: dict[FinishReason, str] = {
     "stop": "stop", "length": "length", "context": "length", "cancelled": "stop",
 }  # fmt: skip
 
 
-def model_entry(model: LocalModel, started_at: float) -> dict[str, Any]:
+def local_entry(model: LocalModel, started_at: float) -> dict[str, Any]:
     """One line of /v1/models."""
-    return {
-        "id": model.repo_id,
-        "object": "model",
-        "created": int(model.downloaded_at or started_at),
-        "owned_by": model.source,
-        "context_length": model.context_tokens,
-    }
+    entry = _entry(model.repo_id, model.downloaded_at or started_at, model.source)
+    return {**entry, "context_length": model.context_tokens}
+
+
+def remote_entry(model: RemoteModel, started_at: float) -> dict[str, Any]:
+    """One line of /v1/models for a model of another server."""
+    return _entry(model.model_id, started_at, model.source)
+
+
+def _entry(model_id: str, created_at: float, owner: str) -> dict[str, Any]:
+    return {"id": model_id, "object": "model", "created": int(created_at), "owned_by": owner}
 
 
 def usage(stats: GenerationStats) -> dict[str, Any]:

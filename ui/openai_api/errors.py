@@ -17,9 +17,23 @@ from engine.errors import (
     ModelError,
     NotInstalled,
     QuotaExceeded,
+    RemoteError,
 )
 
 RETRY_AFTER_S = 1
+_Errors = tuple[type[EngineError], ...]
+_KINDS: tuple[tuple[_Errors, tuple[int, str | None, str | None]], ...] = (  # the first that fits
+    ((NotInstalled,), (404, "model", "model_not_found")),
+    ((InsufficientMemory, InUse), (503, "model", "model_not_available")),
+    ((ModelError,), (400, "model", "model_not_usable")),
+    ((ContextOverflow,), (400, "messages", "context_length_exceeded")),
+    ((InvalidRequest,), (400, "messages", "invalid_value")),
+    ((Busy,), (429, None, "server_busy")),
+    ((QuotaExceeded,), (429, None, "rate_limit_exceeded")),
+    ((AccessError,), (403, None, "not_allowed")),
+    ((RemoteError,), (502, "model", "remote_failed")),
+    ((GenerationError,), (400, None, None)),
+)
 
 
 class ApiError(EngineError):
@@ -46,26 +60,7 @@ def api_error(error: EngineError) -> ApiError:
 
 def _kind(error: EngineError) -> tuple[int, str | None, str | None]:
     """Status, field and code."""
-    match error:
-        case NotInstalled():
-            return 404, "model", "model_not_found"
-        case InsufficientMemory() | InUse():
-            return 503, "model", "model_not_available"
-        case ModelError():
-            return 400, "model", "model_not_usable"
-        case ContextOverflow():
-            return 400, "messages", "context_length_exceeded"
-        case InvalidRequest():
-            return 400, "messages", "invalid_value"
-        case Busy():
-            return 429, None, "server_busy"
-        case QuotaExceeded():
-            return 429, None, "rate_limit_exceeded"
-        case AccessError():
-            return 403, None, "not_allowed"
-        case GenerationError():
-            return 400, None, None
-    return 500, None, None
+    return next((kind for types, kind in _KINDS if isinstance(error, types)), (500, None, None))
 
 
 def error_body(error: ApiError) -> dict[str, Any]:

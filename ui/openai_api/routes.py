@@ -13,7 +13,7 @@ from engine import Engine
 from engine.errors import EngineError
 from engine.records import SamplingParams
 from ui.errors import telling_errors
-from ui.openai_api.answers import ChatForm, model_entry
+from ui.openai_api.answers import ChatForm, local_entry, remote_entry
 from ui.openai_api.delivery import WRITE_TIMEOUT_S, Delivery, error_response, unknown_key
 from ui.openai_api.errors import ApiError
 from ui.openai_api.fields import Fields, parse_body
@@ -37,21 +37,25 @@ class OpenAIApi:
     async def models(self, _: Request) -> Response:
         """GET /v1/models."""
         models = await asyncio.to_thread(self._engine.library.list)
-        data = [model_entry(model, self._started_at) for model in models if model.will_chat]
+        data = [local_entry(model, self._started_at) for model in models if model.will_chat]
+        data += [remote_entry(model, self._started_at) for model in self._engine.remote.models()]
         return JSONResponse({"object": "list", "data": data})
 
     async def model(self, request: Request) -> Response:
         """GET /v1/models/{model}."""
         name = request.path_params["model"]
+        for remote in self._engine.remote.models():
+            if remote.model_id == name:
+                return JSONResponse(remote_entry(remote, self._started_at))
         found = await asyncio.to_thread(self._engine.library.find, name)
-        return JSONResponse(model_entry(found, self._started_at))
+        return JSONResponse(local_entry(found, self._started_at))
 
     async def chat(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
         asked = read_chat(await _body(request))
         wanted = asked.wanted
         params = await self._params(wanted)
-        ticket = self._engine.inference.chat(asked.messages, params, wanted.model)
+        ticket = self._engine.chat(asked.messages, params, wanted.model)
         form = ChatForm(wanted.model, wanted.has_usage)
         return Delivery(ticket, form, wanted.is_streamed, self._write_timeout_s)
 
@@ -74,8 +78,8 @@ class OpenAIApi:
         return answer
 
     async def _params(self, wanted: Wanted) -> SamplingParams:
-        found = await asyncio.to_thread(self._engine.library.find, wanted.model)
-        return wanted.params(found.suggested)
+        suggested, _ = await asyncio.to_thread(self._engine.suggested, wanted.model)
+        return wanted.params(suggested)
 
     def _check_key(self, request: Request) -> None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
