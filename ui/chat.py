@@ -16,11 +16,11 @@ from ui.attachments import (
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatList, ChatListHandlers, build_chat_list, wire_chat_list
 from ui.compare import (
-    CompareChoice,
+    ComparePage,
     CompareView,
     build_compare_button,
     build_compare_choice,
-    build_compare_view,
+    build_compare_columns,
     wire_compare,
 )
 from ui.compare_handlers import CompareHandlers
@@ -52,8 +52,6 @@ class ChatView:
     box: gr.Textbox
     attachments: Attachments
     compare: CompareView
-    choice: CompareChoice
-    compare_button: gr.Button
 
 
 def build_chat() -> ChatView:
@@ -79,7 +77,7 @@ def build_chat() -> ChatView:
                 latex_delimiters=LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
-            compare = build_compare_view(LATEX)
+            columns = build_compare_columns(LATEX)
             with gr.Column(elem_id="composer"):
                 choice = build_compare_choice()
                 chips = build_chips()
@@ -96,7 +94,7 @@ def build_chat() -> ChatView:
     return ChatView(
         gr.State(Conversation(), delete_callback=Conversation.close),
         chats, model, model_status, new_chat, settings_button, settings, log, box,
-        Attachments(attach, chips), compare, choice, button,
+        Attachments(attach, chips), CompareView(button, choice, columns),
     )  # fmt: skip
 
 
@@ -106,27 +104,48 @@ def wire_chat(
 ) -> None:  # fmt: skip
     """Which event calls which handler."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    direct = {**private, "queue": False}
     conversation, shown = view.conversation, [view.log, view.box]
-    asked = [conversation, view.model, *view.settings.inputs()]
     chosen = [view.model_status, view.log, *view.settings.outputs()]
-    entries = shows_errors(listing.entries), conversation, view.chats.entries
-    files = shows_errors(attaching.chips), conversation, view.attachments.chips
     for event in (demo.load, tab.select):
         event(shows_errors(models.list_models), conversation, view.model, **private)
-        event(*entries, **private)
+        event(shows_errors(listing.entries), conversation, view.chats.entries, **private)
     # A download may have ended, or a model have been deleted, since the tab was opened.
     view.model.focus(shows_errors(models.add_choices), conversation, view.model, **private)
     # A click on an option fires "input" twice and the keyboard fires no "select".
     view.model.change(
         shows_errors(models.choose_model), [view.model, conversation], chosen, **private
     )
+    files = shows_errors(attaching.chips), conversation, view.attachments.chips
+    for answered in _wire_answers(view, chatting, listing):
+        answered.then(*files, **private)
+    wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
+    opened = wire_chat_list(view.chats, listing, conversation, shown)
+    page = ComparePage(
+        view.log, view.box, view.model, view.chats.entries, conversation, view.settings.inputs()
+    )
+    wire_compare(view.compare, page, comparing, listing, opened)
+    for left in (view.new_chat.click, view.chats.files.button.upload):
+        left(shows_errors(comparing.close), None, view.compare.panel, queue=False, **private)
+    wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
+
+
+def _wire_answers(view: ChatView, chatting: ChatHandlers, listing: ChatListHandlers) -> list[Any]:
+    """What asks for answers or turns to another chat; gives the events, for what follows them."""
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    direct = {**private, "queue": False}
+    conversation, shown = view.conversation, [view.log, view.box]
+    asked = [conversation, view.model, *view.settings.inputs()]
     everything = [*shown, view.chats.entries]
     send = shows_errors(listing.beside(chatting.send)), [view.box, *asked], everything
-    ask = view.log.example_select(example_text, None, view.box, **direct).then
-    for answered in (
+    view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
+    example = view.log.example_select(example_text, None, view.box, **direct)
+    begun = view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct)
+    return [
         view.box.submit(*send, trigger_mode="multiple", **private),
-        ask(*send, **private),
+        example.then(*send, **private),
+        begun.then(
+            shows_errors(listing.entries), conversation, view.chats.entries, **private
+        ),
         *(
             event(shows_errors(listing.beside(handler)), asked, everything, **private)
             for event, handler in (
@@ -134,29 +153,7 @@ def wire_chat(
                 (view.chats.entries.like, chatting.follow_link),
             )
         ),
-        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct)
-        .then(*entries, **private),
-    ):  # fmt: skip
-        answered.then(*files, **private)
-    view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
-    wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
-    opened = wire_chat_list(view.chats, listing, conversation, shown)
-    wire_compare(
-        view.choice,
-        view.compare,
-        comparing,
-        listing,
-        asked,
-        everything,
-        opened,
-        view.new_chat,
-        view.chats.files.button,
-    )
-    view.compare_button.click(
-        shows_errors(comparing.toggle), conversation, [view.choice.panel, view.choice.models],
-        **private,
-    )  # fmt: skip
-    wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
+    ]  # fmt: skip
 
 
 def example_text(event: gr.SelectData) -> str:

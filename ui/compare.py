@@ -32,7 +32,7 @@ class CompareColumn:
 
 
 @dataclass(frozen=True)
-class CompareView:
+class CompareColumns:
     """The columns, which lie where the log is otherwise."""
 
     panel: gr.Column
@@ -46,6 +46,32 @@ class CompareView:
         for one in self.columns:
             parts += [one.column, one.name, one.answer, one.choose]
         return parts
+
+
+@dataclass(frozen=True)
+class CompareView:
+    """All of it: the button below the box, the choice above it, and the columns."""
+
+    button: gr.Button
+    choice: CompareChoice
+    columns: CompareColumns
+
+    @property
+    def panel(self) -> gr.Column:
+        """What holds the columns."""
+        return self.columns.panel
+
+
+@dataclass(frozen=True)
+class ComparePage:
+    """What of the Chat tab comparing reads and changes."""
+
+    log: gr.Chatbot
+    box: gr.Textbox
+    model: gr.Dropdown
+    entries: gr.HTML
+    conversation: gr.State
+    settings: list[Any]
 
 
 def build_compare_button() -> gr.Button:
@@ -67,7 +93,7 @@ def build_compare_choice() -> CompareChoice:
     return CompareChoice(panel, models, is_blind)
 
 
-def build_compare_view(latex: list[dict[str, str | bool]]) -> CompareView:
+def build_compare_columns(latex: list[dict[str, str | bool]]) -> CompareColumns:
     """Lay the columns out, closed."""
     with gr.Column(visible=False, elem_id="compare") as panel:
         with gr.Row(elem_id="compare-head"):
@@ -75,7 +101,7 @@ def build_compare_view(latex: list[dict[str, str | bool]]) -> CompareView:
             back = gr.Button("Back to the chat", elem_id="compare-back", scale=0, size="sm")
         with gr.Row(elem_id="compare-columns"):
             columns = tuple(_build_column(place, latex) for place in range(MOST_COMPARED))
-    return CompareView(panel, question, back, columns)
+    return CompareColumns(panel, question, back, columns)
 
 
 def _build_column(place: int, latex: list[dict[str, str | bool]]) -> CompareColumn:
@@ -91,37 +117,32 @@ def _build_column(place: int, latex: list[dict[str, str | bool]]) -> CompareColu
 
 
 def wire_compare(
-    choice: CompareChoice, view: CompareView, handlers: CompareHandlers, listing: ChatListHandlers,
-    asked: list[Any], shown: list[Any], opened: Any, new_chat: gr.Button, bring: gr.UploadButton,
+    view: CompareView, page: ComparePage, handlers: CompareHandlers, listing: ChatListHandlers,
+    opened: Any,
 ) -> None:  # fmt: skip
-    """Which event calls which handler.
-
-    ``asked`` are the conversation, the model picker and the settings; ``shown`` are the log, the
-    box and the list of conversations; ``opened`` is the event that opens one,
-    and ``new_chat`` and ``bring`` are the buttons that begin one or read one from a file.
-    """
+    """Which event calls which handler; ``opened`` is the event that opens a conversation."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     direct = {**private, "queue": False}
-    conversation, model, *settings = asked
-    log, box, entries = shown
-    box.submit(
+    choice, columns, conversation = view.choice, view.columns, page.conversation
+    view.button.click(
+        shows_errors(handlers.toggle), conversation, [choice.panel, choice.models], **private
+    )
+    page.box.submit(
         shows_errors(listing.beside(handlers.ask)),
-        [box, conversation, choice.models, choice.is_blind, *settings],
-        [log, box, choice.panel, *view.outputs(), entries],
+        [page.box, conversation, choice.models, choice.is_blind, *page.settings],
+        [page.log, page.box, choice.panel, *columns.outputs(), page.entries],
         trigger_mode="multiple", **private,
     )  # fmt: skip
-    box.stop(shows_errors(handlers.stop), conversation, None, **direct)
-    closed = [view.panel, log, model]
-    view.back.click(shows_errors(handlers.back), conversation, closed, **private)
-    for place, column in enumerate(view.columns):
-        column.choose.click(
-            shows_errors(functools.partial(handlers.choose, place)), conversation, closed,
-            **private,
-        )  # fmt: skip
-    entries.like(shows_errors(handlers.side_by_side), conversation, view.outputs(), **private)
-    entries.select(shows_errors(handlers.leave), None, view.panel, **direct)
-    for event in (new_chat.click, bring.upload):
-        event(shows_errors(handlers.close), None, view.panel, **direct)
+    page.box.stop(shows_errors(handlers.stop), conversation, None, **direct)
+    closed = [columns.panel, page.log, page.model]
+    columns.back.click(shows_errors(handlers.back), conversation, closed, **private)
+    for place, column in enumerate(columns.columns):
+        choose = functools.partial(handlers.choose, place)
+        column.choose.click(shows_errors(choose), conversation, closed, **private)
+    page.entries.like(
+        shows_errors(handlers.side_by_side), conversation, columns.outputs(), **private
+    )
+    page.entries.select(shows_errors(handlers.leave), None, columns.panel, **direct)
     opened.then(
-        shows_errors(handlers.come_back), conversation, [box, *view.outputs()], **private
-    )  # fmt: skip
+        shows_errors(handlers.come_back), conversation, [page.box, *columns.outputs()], **private
+    )

@@ -57,10 +57,12 @@ def open_page(browser: Browser, app: RunningApp) -> Callable[[], ComparePage]:
 
 
 def test_two_models_answer_in_columns_and_one_goes_on(chat: ComparePage) -> None:
-    chat.compare_with(SMALL_CONTEXT)
+    chat.choose_model(SMALL_CONTEXT)
+    expect(chat.status).to_have_text("ready")
+    chat.compare_with(GUIDE)
     chat.ask("What is a token, dear dugong?")
     expect(chat.column_stats).to_have_count(2)
-    expect(chat.names).to_have_text([GUIDE, "small-context"])
+    expect(chat.names).to_have_text(["small-context", GUIDE])
     for column in chat.columns.all():
         expect(column.locator(".stats")).to_have_text(re.compile(r"\d+ tokens.* first after"))
     expect(chat.page.locator("#compare-question")).to_contain_text("dear dugong")
@@ -68,13 +70,13 @@ def test_two_models_answer_in_columns_and_one_goes_on(chat: ComparePage) -> None
     expect(chat.toast).to_contain_text("Choose the answer to go on with")
     second = chat.text_of(chat.columns.nth(1)).inner_text()
     chat.choose(1)
-    expect(chat.stats).to_have_text(re.compile("2 of 2.*small-context"))
+    expect(chat.stats).to_have_text(re.compile(f"2 of 2.*{GUIDE}"))
     expect(chat.answers).to_have_text(second)
-    expect(chat.page.locator("#model input")).to_have_value(re.compile("small-context"))
+    expect(chat.page.locator("#model input")).to_have_value(re.compile(GUIDE))
     chat.box.press("Enter")
     chat.wait_for_answers(2)
     chat.page.locator("#log .stats a").filter(has_text="‹").first.click()
-    expect(chat.stats).to_have_text(re.compile(f"1 of 2.*{GUIDE}"))
+    expect(chat.stats).to_have_text(re.compile("1 of 2.*small-context"))
     expect(chat.questions).to_have_count(1)
 
 
