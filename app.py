@@ -12,6 +12,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,13 +30,15 @@ from engine.settings import GUIDE_ID
 from ui.app import build_app, launch_options
 from ui.edges import rest_between_polls
 from ui.guard import visitor_now
-from ui.guest_app import build_guest_app
 from ui.hosts import Hosts
 from ui.openai_api import openai_routes
 from ui.serving import behind_gate
+from ui.sharing import Sharing
+from ui.tunnel import Tunnel
 
 DEFAULT_PORT = 7860
 EXIT_TIMEOUT_S = 4.0
+SHARE_HOURS = 24.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -100,8 +103,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run Pomona; returns the exit status."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.share:
-        parser.error("--share is not there yet: use --host or --behind-proxy")
     password = _password(parser, args)
     extra_models, default_model = _chosen_model(parser, args.model)
     settings = Settings.from_environment(
@@ -116,17 +117,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(
             f"no model {default_model[:120]!r} on this computer: --model takes a name or a folder"
         )
-    ends_at = None if args.guest_hours is None else time.time() + args.guest_hours * 3600
-    access = Access(password, ends_at)
-    guests = _guests(parser, engine, args.guest_model) if access.is_shared else None
+    hours = args.guest_hours or (SHARE_HOURS if args.share else None)
+    access = Access(password, None if hours is None else time.time() + hours * 3600)
+    hosts = Hosts(args.host, args.behind_proxy)
+    sharing = _sharing(parser, args, engine, access, hosts) if access.is_shared else None
     port = _bind(parser, args.host, args.port)
     if password and args.owner_password_file is None:
         print(f"The owner's password, until this Pomona ends: {password}", file=sys.stderr)
-    hosts = Hosts(args.host, args.behind_proxy)
-    demo = build_app(engine, default_model, access)
-    guest_demo = build_guest_app(guests, access) if guests else None
-    options = launch_options(behind_gate(access, hosts, guest_demo))
-    return _serve(engine, demo, options, default_model, args.host, port, not args.no_browser)
+    demo = build_app(engine, default_model, access, sharing)
+    options = launch_options(behind_gate(access, hosts, sharing))
+    serving = _Serving(engine, demo, options, default_model, args.host, port, sharing)
+    return _serve(serving, not args.no_browser)
 
 
 def _password(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str | None:
@@ -143,13 +144,18 @@ def _password(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str 
         parser.error(f"the password file {name!r} is no good: {error}")
 
 
-def _guests(parser: argparse.ArgumentParser, engine: Engine, models: list[str]) -> Guests:
-    """What guests may use: the models named, the Guide where none is."""
-    for model in models:
+def _sharing(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, engine: Engine, access: Access,
+    hosts: Hosts,
+) -> Sharing:  # fmt: skip
+    """What guests may use: the models named, the Guide where none is; and the link to it."""
+    for model in args.guest_model:
         if model not in engine.library.names():
             parser.error(f"no model {model[:120]!r} on this computer for --guest-model")
-    pinned = tuple(dict.fromkeys(models)) or (GUIDE_ID,)
-    return Guests(engine, pinned, GuestLimits(), visitor_now)
+    pinned = tuple(dict.fromkeys(args.guest_model)) or (GUIDE_ID,)
+    guests = Guests(engine, pinned, GuestLimits(), visitor_now)
+    tunnel = Tunnel(engine.settings.cache_dir / "link") if args.share else None
+    return Sharing(access, guests, hosts, tunnel)
 
 
 def _chosen_model(
@@ -188,33 +194,59 @@ def _bind(parser: argparse.ArgumentParser, host: str, port: int) -> int:
         parser.error(f"port {port} is busy; port {probe.getsockname()[1]} is free: use --port")
 
 
-def _serve(
-    engine: Engine, demo: gr.Blocks, options: dict[str, Any], default_model: str, host: str,
-    port: int, open_browser: bool,
-) -> int:  # fmt: skip
+@dataclass(frozen=True)
+class _Serving:
+    """What is served, and where."""
+
+    engine: Engine
+    demo: gr.Blocks
+    options: dict[str, Any]
+    default_model: str
+    host: str
+    port: int
+    sharing: Sharing | None
+
+
+def _serve(this: _Serving, open_browser: bool) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit status is 0 then."""
     stopping = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
+    engine, demo, host, port = this.engine, this.demo, this.host, this.port
     rest_between_polls(demo)
     server, _, _ = demo.launch(
-        server_name=host, server_port=port, prevent_thread_lock=True, **options
+        server_name=host, server_port=port, prevent_thread_lock=True, **this.options
     )
     server.router.routes.insert(0, openai_routes(engine))  # before Gradio's pages of any name
     engine.inference.start()
-    engine.inference.load(default_model)
+    engine.inference.load(this.default_model)
     shown_host = f"[{host}]" if ":" in host else host
     print(f"Pomona is ready on http://{shown_host}:{port}", flush=True)
     if open_browser:
         webbrowser.open(
             f"http://localhost:{port}" if host in _LOOPBACK else f"http://{host}:{port}"
         )
+    if this.sharing is not None:
+        threading.Thread(target=_open_link, args=(this,), name="pomona-link", daemon=True).start()
     stopping.wait()
     _end_after(EXIT_TIMEOUT_S)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     demo.server.force_exit = demo.server.should_exit = True
+    if this.sharing is not None:
+        this.sharing.close()
     engine.close()
     return 0
+
+
+def _open_link(this: _Serving) -> None:
+    """Make the link while the page is served already, and say what came of it."""
+    assert this.sharing is not None
+    host = "127.0.0.1" if this.host in ("0.0.0.0", "localhost") else this.host
+    try:
+        if url := this.sharing.open_link(host, this.port):
+            print(f"Shared on {url}", file=sys.stderr, flush=True)
+    except EngineError as error:
+        print(f"No link: {error.text}", file=sys.stderr, flush=True)
 
 
 def _end_after(seconds: float) -> None:

@@ -102,15 +102,19 @@ class Engine:
         return engine
 
     def chat(
-        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+        self,
+        messages: Sequence[Message],
+        params: SamplingParams,
+        model_id: str,
+        chat_id: str = "",
     ) -> ChatTicket:
-        """Ask a model to answer, here or on another server.
+        """Ask a model to answer, here or on another server; ``chat_id`` as InferenceService.chat.
 
         The answer comes through the ticket, and so do the errors met on the way. Raises
         InvalidRequest, and Busy when the waiting line is full.
         """
         if not self.remote.knows(model_id):
-            return self.inference.chat(messages, params, model_id)
+            return self.inference.chat(messages, params, model_id, chat_id)
         check_params(params)
         asked = with_system_prompt(messages, params)
         check_messages(asked, self.settings.limits)

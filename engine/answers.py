@@ -43,7 +43,8 @@ class Ticket(Protocol):
         """What has come, after at most ``timeout_s``."""
 
 
-Ask = Callable[[Sequence[Message], SamplingParams, str], Ticket]
+Ask = Callable[[Sequence[Message], SamplingParams, str, str], Ticket]
+"""Of whom: messages, settings, model, and the stored conversation, if it may be remembered."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ class Answers:
         before. Raises InvalidRequest and Busy; the stored message is then finished, with the error.
         """
         try:
-            ticket = ticket or self._ask(messages, params, model_id)
+            chat_id = place.chat_id if chats.is_on_disk else ""
+            ticket = ticket or self._ask(messages, params, model_id, chat_id)
         except EngineError as error:
             failed = AnswerState(text, reasoning, error=error)
             chats.finish_answer(place.message_id, text, reasoning, failed.details())

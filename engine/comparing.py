@@ -100,11 +100,12 @@ class Comparing:
         here = [name for name in plan.model_ids if not self._is_elsewhere(name)]
         loads = [self._inference.load(name) for name in here] if plan.is_together else []
         is_ready: Callable[[float], bool] = partial(_are_done, loads)
+        chat_id = places[0].chat_id if chats.is_on_disk else ""
         for place, model_id in zip(places, plan.model_ids, strict=True):
             position = 0 if plan.is_together or model_id not in here else here.index(model_id)
             ticket = _LaterTicket(
                 is_ready if model_id in here else lambda _: True,
-                partial(self._ask, messages, params, model_id),
+                partial(self._ask, messages, params, model_id, chat_id),
                 partial(self._step, model_id, Queued(position + 1) if position else None),
             )
             running = self._answers.begin(chats, place, messages, params, model_id, ticket=ticket)

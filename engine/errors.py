@@ -12,7 +12,8 @@
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
     ├ RemoteError       RemoteUnreachable · RemoteRefused · RemoteBroken · InvalidSource
     ├ AttachmentError
-    └ AccessError       NotOwner · QuotaExceeded · LinkEnded
+    ├ PresetFailed
+    └ AccessError       NotOwner · QuotaExceeded · LinkEnded · LinkFailed
     Cancelled(Exception)    control flow, never shown
 
 ``message`` is one sentence for the person, ``hint`` says what to do next; the foreign
@@ -185,6 +186,10 @@ class AttachmentError(EngineError):
     """A file whose text cannot be put into a prompt."""
 
 
+class PresetFailed(EngineError):
+    """A preset that is not there, cannot be read, or cannot be kept."""
+
+
 class AccessError(EngineError):
     """Something that this visitor may not do."""
 
@@ -199,6 +204,10 @@ class QuotaExceeded(AccessError):
 
 class LinkEnded(AccessError):
     """The owner, or the clock, ended the time of guests."""
+
+
+class LinkFailed(AccessError):
+    """No share link could be made."""
 
 
 class Cancelled(Exception):

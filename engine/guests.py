@@ -187,8 +187,9 @@ class Guests:
             visit.chats.close()
 
     def _ask(
-        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str, _chat_id: str
     ) -> GuestTicket:
+        """Ask for a guest; nothing of it is kept on disk."""
         visit = self._visit()
         if visit.messages >= self.limits.messages_per_visit:
             raise QuotaExceeded(

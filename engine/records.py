@@ -175,6 +175,7 @@ class CheckedModel:
 
     ``context_tokens`` 0 and ``template`` None mean that its files do not say, or have none.
     ``kv_bits`` is how many bits a value of its cache shall take, 16 for as the model has it.
+    ``weights_id`` changes with the weights and the config.
     """
 
     repo_id: str
@@ -183,6 +184,7 @@ class CheckedModel:
     context_tokens: int
     template: str | None
     kv_bits: int = 16
+    weights_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ class Limits:
     active_requests: int = 16
     prompt_cache_bytes: int = 1_000_000_000
     prompt_cache_sequences: int = 64
+    kept_prompts_bytes: int = 2_000_000_000
+    keep_prompts_after_s: float = 2.0  # an answer: soon another may follow
     message_chars: int = 400_000
     messages: int = 2_000
     template_probe_s: float = 6.0

@@ -12,7 +12,9 @@ from engine.chats import Chats
 from engine.settings import Limits
 from tests.models import write_chunked_model, write_model, write_recurrent_model
 
-LIMITS = Limits(waiting_requests=24, active_requests=8, template_probe_s=1.0)
+LIMITS = Limits(
+    waiting_requests=24, active_requests=8, template_probe_s=1.0, keep_prompts_after_s=0.1
+)
 
 
 def settings_in(folder: Path, limits: Limits = LIMITS) -> Settings:

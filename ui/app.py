@@ -24,10 +24,12 @@ from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
 from ui.guard import guard
+from ui.kept_prompts import KeptPromptsHandlers, wire_kept_prompts
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
 from ui.model_picker import ModelHandlers
 from ui.serving import Lifespan
+from ui.sharing import Sharing, SharingHandlers, build_sharing, wire_sharing
 from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 256
@@ -35,7 +37,9 @@ STREAMS_AT_ONCE = 64
 MAX_UPLOAD = "50mb"  # what is read of it is less, see engine.attachments and engine.chats.imports
 
 
-def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
+def build_app(
+    engine: Engine, default_model: str, access: Access, sharing: Sharing | None = None
+) -> gr.Blocks:
     """The owner's page, ready for ``launch(**launch_options(...))``."""
     demo: gr.Blocks
     with gr.Blocks(title="Pomona", fill_width=True, analytics_enabled=False) as demo:
@@ -46,6 +50,7 @@ def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
             with gr.Tab("Discover", id="discover", elem_id="tab-discover") as discover_tab:
                 discover = build_discover()
             with gr.Tab("Manage", id="manage", elem_id="tab-manage") as manage_tab:
+                shared = build_sharing() if sharing else None
                 manage = build_manage()
                 connections = build_connections()
         # First, so that a handler of the page with the same name does not take its place.
@@ -63,7 +68,10 @@ def build_app(engine: Engine, default_model: str, access: Access) -> gr.Blocks:
         )  # fmt: skip
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
+        if sharing is not None and shared is not None:
+            wire_sharing(shared, SharingHandlers(sharing), manage_tab)
         wire_connections(connections, ConnectionsHandlers(engine), manage_tab)
+        wire_kept_prompts(manage.kept, KeptPromptsHandlers(engine), manage_tab)
         wire_crossings(
             Crossings(models, finding, managing), tabs, (chat_tab, discover_tab, manage_tab),
             chat, discover, manage,

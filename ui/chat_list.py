@@ -157,6 +157,7 @@ class ChatListHandlers:
         elif act == "delete":
             deleted = next((one for one in chats.list() if one.chat_id == chat_id), None)
             chats.delete(chat_id)
+            self._engine.inference.kept_prompts.forget(chat_id)
             conversation.deleted = deleted
             if conversation.chat and conversation.chat.chat_id == chat_id:
                 self._chatting.stop(conversation)

@@ -13,6 +13,7 @@ import gradio as gr
 from engine.records import SearchQuery
 from ui.discover_filters import Filters
 from ui.format import format_bytes
+from ui.pressed import ON_LOAD, format_button
 
 MOST_CHIPS = 16
 _FILTERS = [field.name for field in dataclasses.fields(Filters)]
@@ -53,19 +54,17 @@ def chips_of(query: SearchQuery) -> list[Chip]:
     return chips[:MOST_CHIPS]
 
 
-def build_chips() -> tuple[gr.Button, ...]:
-    """The buttons, hidden."""
-    with gr.Row(elem_id="chips"):
-        return tuple(
-            gr.Button("", visible=False, size="sm", scale=0, min_width=0, elem_classes="chip")
-            for _ in range(MOST_CHIPS)
-        )
+def build_chips() -> gr.HTML:
+    """The row of chips, empty."""
+    return gr.HTML("", elem_id="chips", js_on_load=ON_LOAD)
 
 
-def show_chips(chips: Sequence[Chip]) -> list[Any]:
-    """Values for the buttons."""
-    shown = [gr.Button(chip.label, visible=True) for chip in chips]
-    return shown + [gr.Button(visible=False) for _ in range(MOST_CHIPS - len(chips))]
+def format_chips(chips: Sequence[Chip]) -> str:
+    """The chips as buttons."""
+    return "".join(
+        format_button(place, chip.label, "chip", f"{chip.label} remove this filter")
+        for place, chip in enumerate(chips)
+    )
 
 
 def without_chip(chips: Sequence[Chip], place: int) -> list[Any]:

@@ -1,6 +1,5 @@
 """What leads from one tab to another, and what falls silent in a tab that is left."""
 
-import functools
 from typing import Any
 
 import gradio as gr
@@ -14,6 +13,7 @@ from ui.manage import ManageView
 from ui.manage_handlers import ManageHandlers
 from ui.manage_state import ManageShown
 from ui.model_picker import ModelHandlers
+from ui.pressed import pressed_place
 
 
 class Crossings:
@@ -36,8 +36,9 @@ class Crossings:
         """Chat with the model whose details are open."""
         return self._chat_with(shown.offer.repo_id if shown.offer else "", conversation)
 
-    async def look_at_pick(self, place: int, manage: ManageShown, shown: Shown) -> Updates:
+    async def look_at_pick(self, manage: ManageShown, shown: Shown, event: gr.EventData) -> Updates:
         """Open Discover on one of the good first models that Manage shows."""
+        place = pressed_place(event)
         if not 0 <= place < len(manage.picks):
             return
         yield (gr.Tabs(selected="discover"), *(gr.skip() for _ in range(DETAIL_OUTPUTS)))
@@ -80,12 +81,10 @@ def wire_crossings(
         [manage.dialog.panel, *manage.everything(), chat.model], **private,
     )  # fmt: skip
     discover.download.manage.click(_to_manage, None, tabs, **private)
-    for place, button in enumerate(manage.picks.buttons()):
-        look = functools.partial(crossings.look_at_pick, place)
-        button.click(
-            shows_errors(look), [manage.shown, discover.shown], [tabs, *discover.details()],
-            **private,
-        )  # fmt: skip
+    manage.picks.select(
+        shows_errors(crossings.look_at_pick), [manage.shown, discover.shown],
+        [tabs, *discover.details()], **private,
+    )  # fmt: skip
     chat_tab, discover_tab, manage_tab = every_tab
     silent: dict[str, Any] = {**private, "queue": False}
     for tab in (chat_tab, manage_tab):

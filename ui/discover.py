@@ -1,6 +1,5 @@
 """The Discover tab: find a model that fits this computer and will really chat."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from ui.discover_handlers import DiscoverHandlers, Shown
 from ui.download_button import DownloadPanel, build_download_panel
 from ui.errors import shows_errors
 from ui.format_discover import COLUMN_WIDTHS, DATATYPES, HEADERS
-from ui.picks import Picks, build_picks
+from ui.picks import build_picks
 from ui.theme import REVEAL_JS
 
 
@@ -22,10 +21,10 @@ class DiscoverView:
 
     shown: gr.State
     filters: Filters
-    chips: tuple[gr.Button, ...]
+    chips: gr.HTML
     source: gr.HTML
     retry: gr.Button
-    picks: Picks
+    picks: gr.HTML
     empty: gr.HTML
     table: gr.Dataframe
     panel: gr.Column
@@ -39,8 +38,7 @@ class DiscoverView:
 
     def results(self) -> list[Any]:
         """Outputs of a search."""
-        return [self.table, self.source, self.retry, self.empty, *self.chips,
-                *self.picks.outputs()]  # fmt: skip
+        return [self.table, self.source, self.retry, self.empty, self.chips, self.picks]
 
     def details(self) -> list[Any]:
         """Outputs of a look at one model."""
@@ -101,20 +99,16 @@ def wire_discover(view: DiscoverView, handlers: DiscoverHandlers, tab: gr.Tab) -
         [view.filters.text.submit, *changes], search, asked, view.results(),
         trigger_mode="always_last", **private,
     )  # fmt: skip
-    for place, chip in enumerate(view.chips):
-        remove = shows_errors(functools.partial(handlers.remove_chip, place))
-        chip.click(remove, view.shown, view.filters.inputs(), **private).then(
-            search, asked, view.results(), **private
-        )
+    view.chips.select(
+        shows_errors(handlers.remove_chip), view.shown, view.filters.inputs(), **private
+    ).then(search, asked, view.results(), **private)
     view.retry.click(shows_errors(handlers.retry), asked, view.results(), **private)
     view.table.select(shows_errors(handlers.inspect), view.shown, view.details(), **private).then(
         None, None, None, js=REVEAL_JS % "detail", **private
     )
-    for place, button in enumerate(view.picks.buttons()):
-        inspect = shows_errors(functools.partial(handlers.inspect_pick, place))
-        button.click(inspect, view.shown, view.details(), **private).then(
-            None, None, None, js=REVEAL_JS % "detail", **private
-        )
+    view.picks.select(
+        shows_errors(handlers.inspect_pick), view.shown, view.details(), **private
+    ).then(None, None, None, js=REVEAL_JS % "detail", **private)
     view.close.click(lambda: gr.Column(visible=False), None, view.panel, queue=False, **private)
     _wire_download(view, handlers, tab, private)
 

@@ -15,7 +15,7 @@ from engine.errors import Cancelled, EngineError
 from engine.hub.files import wanted_files
 from engine.records import SearchQuery
 from ui.asking import Question
-from ui.chips import MOST_CHIPS, Chip, chips_of, show_chips, without_chip
+from ui.chips import Chip, chips_of, format_chips, without_chip
 from ui.discover_filters import read_query
 from ui.download_button import ASKING, DownloadStarter, Offer
 from ui.errors import show_toast
@@ -31,12 +31,13 @@ from ui.format_discover import (
     table_rows,
 )
 from ui.format_memory import format_memory_plot
-from ui.picks import MOST_PICKS, show_picks
+from ui.picks import MOST_PICKS, format_picks
+from ui.pressed import pressed_place
 from ui.row_ids import RowIds
 
 DOWNLOAD_OUTPUTS = 5
 DETAIL_OUTPUTS = 6 + DOWNLOAD_OUTPUTS
-RESULT_OUTPUTS = 4 + MOST_CHIPS + 1 + 3 * MOST_PICKS
+RESULT_OUTPUTS = 6
 Updates = AsyncIterator[tuple[Any, ...]]
 
 
@@ -102,17 +103,18 @@ class DiscoverHandlers:
         async for results in self.search(shown, *values):
             yield results
 
-    def remove_chip(self, place: int, shown: Shown) -> list[Any]:
+    def remove_chip(self, shown: Shown, event: gr.EventData) -> list[Any]:
         """Take a filter away; the search that follows is another event."""
-        return without_chip(shown.chips, place)
+        return without_chip(shown.chips, pressed_place(event))
 
     async def inspect(self, shown: Shown, event: gr.SelectData) -> Updates:
         """Look closely at the model of the row that was chosen."""
         async for update in self.details(shown, shown.rows.chosen(event)):
             yield update
 
-    async def inspect_pick(self, place: int, shown: Shown) -> Updates:
+    async def inspect_pick(self, shown: Shown, event: gr.EventData) -> Updates:
         """Look closely at a good first model."""
+        place = pressed_place(event)
         repo_id = shown.picks[place] if 0 <= place < len(shown.picks) else ""
         async for update in self.details(shown, repo_id):
             yield update
@@ -221,8 +223,8 @@ class DiscoverHandlers:
             format_source(listing, time.time(), keeps_rows),
             gr.Button(visible=bool(listing.notice)),
             "" if keeps_rows else format_empty(listing, query),
-            *show_chips(shown.chips),
-            *show_picks(picks),
+            format_chips(shown.chips),
+            format_picks(picks),
         )
 
     def _opening(self, repo_id: str, known: Inspection | None, sentence: str) -> tuple[Any, ...]:

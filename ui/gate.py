@@ -26,6 +26,7 @@ API = "/gradio_api"
 _ASKS_ITSELF = re.compile(rf"{API}/startup-events|/v1(/.*)?")
 MOST_GUEST_REQUESTS = 500
 MOST_BODY_BYTES = 200_000
+MOST_UNREAD_BYTES = 1_000_000
 MOST_COOKIE_CHARS = 8_000
 POLICY = "; ".join((
     "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
@@ -61,11 +62,11 @@ _NOBODY_MAY = re.compile(
 
 @dataclass(frozen=True)
 class GuestSide:
-    """The guests' app, what their requests may look like, and whether their queue is full."""
+    """The guests' app, what their requests may look like, and how many may still join its queue."""
 
     app: ASGIApp
     requests: GuestRequests
-    is_full: Callable[[], bool]
+    places: Callable[[], int]
 
 
 class Gate:
@@ -80,6 +81,7 @@ class Gate:
         self._hosts = hosts
         self._sign_in = SignIn(access, hosts)
         self._guest_requests = 0
+        self._joining = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -99,13 +101,13 @@ class Gate:
     def _app_for(self, scope: Scope, headers: Headers, visitor: Visitor) -> ASGIApp:
         """Who answers this request."""
         if refusal := self._refusal(scope, headers):
-            return refusal
+            return _after_body(refusal)
         if self._access.is_shared and scope["path"] in SIGN_IN_PATHS:
             return self._sign_in
         if visitor.is_owner or _ASKS_ITSELF.fullmatch(scope["path"]):
             return self._owner
         if refusal := self._refusal_for_guests(scope, headers):
-            return refusal
+            return _after_body(refusal)
         return self._serve_guest
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
@@ -139,7 +141,7 @@ class Gate:
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
             return _refuse(413, "This is more than a guest may send at once.")
         guests, is_join = self._guests, _JOINS.fullmatch(scope["path"]) is not None
-        is_full = guests is None or (is_join and guests.is_full())
+        is_full = guests is None or (is_join and guests.places() <= self._joining)
         if is_full or self._guest_requests >= MOST_GUEST_REQUESTS:
             return _refuse(503, "Pomona is busy: too many guests are waiting. Try again soon.")
         return None
@@ -147,7 +149,9 @@ class Gate:
     async def _serve_guest(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._guests is not None
         visitor, path = scope[VISITOR_KEY], scope["path"]
+        is_join = _JOINS.fullmatch(path) is not None
         self._guest_requests += 1
+        self._joining += is_join
         try:
             check = self._guests.requests
             refusal = check.refusal_of_url(path, scope["query_string"], visitor)
@@ -159,6 +163,7 @@ class Gate:
             await app(scope, receive, send)
         finally:
             self._guest_requests -= 1
+            self._joining -= is_join
 
     def _with_headers(self, scope: Scope, request: Headers, visitor: Visitor, send: Send) -> Send:
         """``send`` with the headers that every answer has."""
@@ -185,6 +190,23 @@ class Gate:
 
 def _cookies(headers: Headers) -> dict[str, str]:
     return cookie_parser(headers.get("cookie", "")[:MOST_COOKIE_CHARS])
+
+
+def _after_body(response: Response) -> ASGIApp:
+    """A refusal that reads what was sent first, within bounds.
+
+    A connection that is closed with something unread is reset, and the refusal is lost with it.
+    """
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        left, has_more = MOST_UNREAD_BYTES, scope["method"] == "POST"
+        while has_more and left > 0:
+            message = await receive()
+            left -= len(message.get("body", b""))
+            has_more = message["type"] == "http.request" and message.get("more_body", False)
+        await response(scope, receive, send)
+
+    return refuse
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -10,9 +10,10 @@ from ui.dialog import Dialog, build_dialog
 from ui.download_rows import ROWS, DownloadRows, build_download_rows
 from ui.errors import shows_errors
 from ui.installed import InstalledView, build_installed
+from ui.kept_prompts import KeptPromptsView, build_kept_prompts
 from ui.manage_handlers import ManageHandlers
 from ui.manage_state import ManageShown
-from ui.picks import Picks, build_picks
+from ui.picks import build_picks
 from ui.theme import REVEAL_JS
 
 TICK_S = 0.3
@@ -31,13 +32,14 @@ class ManageView:
     refresh: gr.Button
     check_updates: gr.Button
     empty: gr.HTML
-    picks: Picks
+    picks: gr.HTML
     installed: InstalledView
     disk: gr.HTML
     memory: gr.HTML
     idle: gr.Dropdown
     folder: gr.HTML
     dialog: Dialog
+    kept: KeptPromptsView
 
     def moving(self) -> list[Any]:
         """Outputs of a look at the downloads."""
@@ -45,7 +47,7 @@ class ManageView:
 
     def library(self) -> list[Any]:
         """Outputs of a look at the models."""
-        return [self.empty, self.disk, self.memory, *self.picks.outputs(),
+        return [self.empty, self.disk, self.memory, self.picks,
                 *self.installed.outputs()]  # fmt: skip
 
     def everything(self) -> list[Any]:
@@ -74,9 +76,10 @@ def build_manage() -> ManageView:
             IDLE_CHOICES, label="Unload unused models", elem_id="idle-unload",
             filterable=False, scale=0, min_width=260,
         )  # fmt: skip
+    kept = build_kept_prompts()
     dialog = build_dialog("delete-dialog", "Keep it", "Delete")
     return ManageView(gr.State(ManageShown()), downloads, timer, refresh, check, empty, picks,
-                      installed, disk, memory, idle, folder, dialog)  # fmt: skip
+                      installed, disk, memory, idle, folder, dialog, kept)  # fmt: skip
 
 
 def wire_manage(view: ManageView, handlers: ManageHandlers, tab: gr.Tab) -> None:

@@ -22,11 +22,11 @@ from ui.format_manage import (
 )
 from ui.installed import ACTIONS, show_actions, show_installed
 from ui.manage_state import ManageShown
-from ui.picks import MOST_PICKS, show_picks
+from ui.picks import format_picks
 
 LOAD_POLL_S = 0.2
 _EMPTY = "Only the Guide is here so far. Choose a model below, or look around in Discover."
-_LIBRARY_OUTPUTS = 3 + 1 + 3 * MOST_PICKS + 1 + ACTIONS
+_LIBRARY_OUTPUTS = 3 + 1 + 1 + ACTIONS
 
 
 class ManageHandlers:
@@ -207,7 +207,7 @@ class ManageHandlers:
             format_note(_EMPTY) if is_empty else "",
             format_disk(models, free_bytes),
             format_memory(use.models, use.cache_bytes, use.budget_bytes),
-            *show_picks(picks),
+            format_picks(picks),
             *show_installed(shown, models, loaded, self._busy()),
         ]
 

@@ -2,59 +2,33 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from engine.discover import Pick
 from ui.format import format_bytes
+from ui.pressed import ON_LOAD, format_button
 
 MOST_PICKS = 4
 
 
-@dataclass(frozen=True)
-class Picks:
-    """The panel and its rows: (row, text, button)."""
-
-    panel: gr.Column
-    rows: tuple[tuple[gr.Row, gr.HTML, gr.Button], ...]
-
-    def outputs(self) -> list[Any]:
-        """All of them, in the order of ``show_picks``."""
-        return [self.panel, *(part for row in self.rows for part in row)]
-
-    def buttons(self) -> list[gr.Button]:
-        """The button of each row."""
-        return [button for _, _, button in self.rows]
+def build_picks(elem_id: str) -> gr.HTML:
+    """The panel, empty."""
+    return gr.HTML("", elem_id=elem_id, elem_classes="picks", js_on_load=ON_LOAD)
 
 
-def build_picks(elem_id: str) -> Picks:
-    """Lay the rows out, hidden."""
-    rows = []
-    with gr.Column(visible=False, elem_id=elem_id, elem_classes="picks") as panel:
-        gr.HTML("<h3>Good first models for this computer</h3>")
-        for _ in range(MOST_PICKS):
-            with gr.Row(elem_classes="pick") as row:
-                text = gr.HTML("")
-                button = gr.Button("Details", size="sm", scale=0, min_width=88)
-            rows.append((row, text, button))
-    return Picks(panel, tuple(rows))
+def format_picks(picks: Sequence[Pick]) -> str:
+    """The panel's rows; nothing to pick is nothing to see."""
+    if not picks:
+        return ""
+    rows = "".join(_row(place, pick) for place, pick in enumerate(picks[:MOST_PICKS]))
+    return f"<section><h3>Good first models for this computer</h3>{rows}</section>"
 
 
-def show_picks(picks: Sequence[Pick]) -> list[Any]:
-    """Values for ``Picks.outputs``; nothing to pick hides the panel."""
-    updates: list[Any] = [gr.Column(visible=bool(picks))]
-    for n in range(MOST_PICKS):
-        if n < len(picks):
-            updates += [gr.Row(visible=True), _pick(picks[n]), gr.skip()]
-        else:
-            updates += [gr.Row(visible=False), gr.skip(), gr.skip()]
-    return updates
-
-
-def _pick(pick: Pick) -> str:
-    name = html.escape(pick.repo_id.rpartition("/")[2])
+def _row(place: int, pick: Pick) -> str:
+    name = pick.repo_id.rpartition("/")[2]
     return (
-        f"<b>{name}</b><span>{html.escape(pick.reason)} {format_bytes(pick.weights_bytes)}.</span>"
+        f'<div class="pick"><p><b>{html.escape(name)}</b><span>{html.escape(pick.reason)}'
+        f" {format_bytes(pick.weights_bytes)}.</span></p>"
+        f"{format_button(place, 'Details', 'small', f'Details of {name}')}</div>"
     )

@@ -7,20 +7,24 @@ import gradio as gr
 from fastapi import FastAPI
 
 from engine.access import Access
+from ui.edges import rest_between_polls
 from ui.gate import Gate, GuestSide
-from ui.guest_app import serve_guest_app
+from ui.guest_app import build_guest_app, serve_guest_app
 from ui.guest_requests import GuestRequests
 from ui.hosts import Hosts
+from ui.sharing import Sharing
 
+MOST_JOINS = 100
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def behind_gate(access: Access, hosts: Hosts, guest_demo: gr.Blocks | None = None) -> Lifespan:
+def behind_gate(access: Access, hosts: Hosts, sharing: Sharing | None = None) -> Lifespan:
     """A lifespan for the owner's app that puts it and the guests' behind the gate.
 
     Starlette has built its stack by then and has not served anything yet, so the gate comes before
     every other middleware, Gradio's own included.
     """
+    guest_demo = build_guest_app(sharing.guests, access) if sharing is not None else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -32,7 +36,8 @@ def behind_gate(access: Access, hosts: Hosts, guest_demo: gr.Blocks | None = Non
             else:
                 guests = serve_guest_app(guest_demo)
                 await stack.enter_async_context(guests.router.lifespan_context(guests))
-                side = GuestSide(guests, _requests(guest_demo), lambda: _is_full(guest_demo))
+                rest_between_polls(guest_demo)
+                side = GuestSide(guests, _requests(guest_demo), lambda: _places(guest_demo))
                 app.middleware_stack = Gate(owner, access, hosts, side)
             yield
 
@@ -44,6 +49,7 @@ def _requests(demo: gr.Blocks) -> GuestRequests:
     return GuestRequests(names, set(demo.fns))
 
 
-def _is_full(demo: gr.Blocks) -> bool:
+def _places(demo: gr.Blocks) -> int:
+    """How many events may still wait in a page's queue."""
     queue = demo._queue
-    return queue.max_size is not None and len(queue) >= queue.max_size
+    return MOST_JOINS if queue.max_size is None else queue.max_size - len(queue)

@@ -31,6 +31,7 @@ class Chats(ReadChats):
         connection, self.problem = open_chats(path)
         super().__init__(Transactions(connection))
         self._now_at = now_at
+        self.is_on_disk = path is not None
         self._writer = secrets.token_hex(8)
         with self._file.changing() as execute:
             execute(

@@ -7,22 +7,18 @@ there is no memory, and outlives the failure of any one request.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from engine.errors import EngineError, GenerationError
 from engine.inference.backend import (
-    LRUPromptCache,
     MlxModel,
     foreign_errors,
-    trim_prompt_cache,
 )
-from engine.inference.sequence_cache import is_whole_cache
+from engine.inference.prompt_memory import PromptMemory
 from engine.inference.turn import Turn
 from engine.records import KVCacheSize
 
 _FULL_STEP_CONTEXT_TOKENS = 8192
 _ALLOTTED_TOKENS = 256  # caches grow by so many at a time
-_KEY = "model"
 
 
 def step_failed(reason: str) -> EngineError:
@@ -43,7 +39,7 @@ class Lane:
         self._prefill_step_tokens = prefill_step_tokens
         self._active_limit = active_limit
         self._waiting: deque[Turn] = deque()
-        self._cache = LRUPromptCache(max_size=cache_sequences)
+        self.memory = PromptMemory(model, cache_sequences)
         self.kv_cache: KVCacheSize | None = None
         self.has_fused_attention = True
         self.admit: Callable[[Turn], bool] = lambda _: True
@@ -87,16 +83,6 @@ class Lane:
         """What the caches of all who are served take now."""
         raise NotImplementedError
 
-    def limit_cache(self, max_bytes: int) -> None:
-        """Bound the prompt cache, dropping the least recently used prefixes."""
-        self._cache.max_bytes = max_bytes
-        self._cache.trim_to(n_bytes=max_bytes)
-
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes of the prompts that are kept for reuse."""
-        return int(self._cache.nbytes)
-
     def step(self) -> None:
         """Do a bounded piece of work for everybody in this lane."""
         self._drop_cancelled()
@@ -112,7 +98,7 @@ class Lane:
         """End every request with ``error`` and drop all caches."""
         for turn in self.suspend():
             turn.fail(error)
-        self._cache.trim_to(n_sequences=0)
+        self.memory.clear()
 
     def _let_in(self) -> Turn | None:
         """The next one in line, if there is memory for its answer."""
@@ -154,19 +140,3 @@ class Lane:
         for turn in [turn for turn in self._waiting if turn.is_cancelled]:
             self._waiting.remove(turn)
             turn.finish("cancelled")
-
-    def _nearest_cache(self, tokens: list[int]) -> tuple[Any, list[int]]:
-        """A cache for the longest known prefix, and the tokens still to be read, at least one."""
-        cache, rest = self._cache.fetch_nearest_cache(_KEY, tokens)
-        if cache is not None and not rest:
-            if not self.model.is_trimmable:
-                return None, tokens
-            trim_prompt_cache(cache, 1)
-            rest = tokens[-1:]
-        if cache is not None and not is_whole_cache(cache, len(tokens) - len(rest)):
-            return None, tokens
-        return cache, rest
-
-    def _remember(self, tokens: list[int], cache: Any) -> None:
-        if cache and tokens:
-            self._cache.insert_cache(_KEY, list(tokens), cache)

@@ -66,9 +66,10 @@ class BatchLane(Lane):
         """End answers in the middle, and keep what was read for them."""
         caches = self._generator.remove(uids, return_prompt_caches=True)
         for uid in uids:
-            self._active.pop(uid).finish(reason)
+            turn = self._active.pop(uid)
+            turn.finish(reason)
             cache, tokens = caches.get(uid, (None, []))
-            self._remember(tokens, cache)
+            self.memory.remember(tokens, cache, turn.chat_id)
 
     def _advance(self) -> None:
         self._admit()
@@ -97,7 +98,7 @@ class BatchLane(Lane):
         tokens = turn.prompt + turn.output
         try:
             with foreign_errors(step_failed):
-                cache, rest = self._nearest_cache(tokens)
+                cache, rest = self.memory.nearest(tokens)
                 reused = len(tokens) - len(rest)
                 (uid,) = self._generator.insert_segments(
                     segments=[self._segments(turn, rest, reused)],
@@ -134,7 +135,7 @@ class BatchLane(Lane):
         turn.on_prefill(len(turn.prompt) - total_tokens + done_tokens)
         if response.end_of_segment and not response.end_of_prompt and not self.model.is_trimmable:
             cache, tokens = self._generator.extract_cache([response.uid])[response.uid]
-            self._remember(tokens, cache)
+            self.memory.remember(tokens, cache)
 
     def _on_token(self, response: Any) -> None:
         turn = self._active[response.uid]
@@ -150,7 +151,7 @@ class BatchLane(Lane):
                 turn.finish_full()
         if response.finish_reason is not None:
             del self._active[response.uid]
-            self._remember(response.all_tokens, response.prompt_cache)
+            self.memory.remember(response.all_tokens, response.prompt_cache, turn.chat_id)
 
     def _recover(self, error: EngineError) -> None:
         """Start a new batch. The one to blame fails alone; the others are tried one by one."""

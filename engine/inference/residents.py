@@ -165,9 +165,9 @@ class Residents:
 
     def drop_kept_prompts(self) -> None:
         """Kept prefixes are a convenience; whoever waits for memory comes first."""
-        if any(resident.lane.kept_bytes for resident in self._by_id.values()):
+        if any(resident.lane.memory.size_bytes for resident in self._by_id.values()):
             for resident in self._by_id.values():
-                resident.lane.limit_cache(0)
+                resident.lane.memory.limit(0)
             self._backend.release_memory()
             self._share_cache()
 
@@ -175,4 +175,4 @@ class Residents:
         """Split the prompt cache's bytes evenly among the loaded models."""
         limit = min(self._limits.prompt_cache_bytes, self._budget_bytes() // _PROMPT_CACHE_SHARE)
         for resident in self._by_id.values():
-            resident.lane.limit_cache(limit // len(self._by_id))
+            resident.lane.memory.limit(limit // len(self._by_id))

@@ -181,7 +181,7 @@ class Room:
         found = 0
         for repo_id in self._residents.names():
             resident = self._residents[repo_id]
-            found += resident.lane.kept_bytes
+            found += resident.lane.memory.size_bytes
             if repo_id != keep and not resident.lane.turns:
                 found += resident.memory_bytes
         return found

@@ -15,6 +15,7 @@ from typing import Any
 from engine.errors import Busy, EngineError, InUse, LoadFailed
 from engine.inference.context import estimate_fit, with_system_prompt
 from engine.inference.loads import LoadRequest
+from engine.inference.prompt_files import PromptFiles
 from engine.inference.requests import check_messages, check_params
 from engine.inference.template_probe import probe_template
 from engine.inference.turn import Turn
@@ -37,6 +38,7 @@ from engine.settings import Limits
 START_TIMEOUT_S = 120.0
 UNLOAD_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 3.0
+KEEP_TIMEOUT_S = 1.0
 LOAD_ATTEMPTS = 3
 
 
@@ -72,7 +74,8 @@ class InferenceService:
         self._check_model = check_model
         self._on_answered = on_answered
         self._budget_bytes = budget_bytes
-        self._thread = InferenceThread(limits, budget_bytes, cache_dir)
+        self.kept_prompts = PromptFiles(cache_dir / "prompts", limits.kept_prompts_bytes)
+        self._thread = InferenceThread(limits, budget_bytes, cache_dir, self.kept_prompts)
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="pomona-prepare")
         self._lock = threading.Lock()
         self._jobs: dict[str, _LoadJob] = {}
@@ -82,6 +85,7 @@ class InferenceService:
 
     def start(self) -> None:
         """Start the inference thread, which imports mlx. Once."""
+        self.kept_prompts.open()
         self._thread.start()
 
     def device_facts(self) -> DeviceFacts:
@@ -161,12 +165,18 @@ class InferenceService:
         future.result(UNLOAD_TIMEOUT_S)
 
     def chat(
-        self, messages: Sequence[Message], params: SamplingParams, model_id: str
+        self,
+        messages: Sequence[Message],
+        params: SamplingParams,
+        model_id: str,
+        chat_id: str = "",
     ) -> ChatTicket:
         """Ask a model to answer a conversation; it is loaded first if need be.
 
-        The answer comes through the ticket, and so do the errors met on the way. Raises
-        InvalidRequest, and Busy when the waiting line is full.
+        The answer comes through the ticket, and so do the errors met on the way. With a
+        ``chat_id`` what the model has read is kept on disk too, for when that chat is opened
+        again; without one nothing of it ever reaches the disk. Raises InvalidRequest, and Busy
+        when the waiting line is full.
         """
         check_params(params)
         check_messages(with_system_prompt(messages, params), self._limits)
@@ -178,6 +188,7 @@ class InferenceService:
                 )
             self._open_requests += 1
         turn = Turn(model_id, messages, params, self._on_request_closed)
+        turn.chat_id = chat_id
         turn.on_answered = self._note_answer
         turn.on_displaced = lambda turn: self._load_and_submit(turn, LOAD_ATTEMPTS)
         self._load_and_submit(turn, LOAD_ATTEMPTS)
@@ -227,6 +238,7 @@ class InferenceService:
         if self._thread.is_alive():
             self._thread.close()
             self._thread.join(CLOSE_TIMEOUT_S)
+        self.kept_prompts.close(KEEP_TIMEOUT_S)
         for job in list(self._jobs.values()):
             with contextlib.suppress(InvalidStateError):  # it ended by itself at this moment
                 job.future.set_exception(_closing())
@@ -257,13 +269,28 @@ class InferenceService:
         loading.add_done_callback(submit_or_fail)
 
     def _submit(self, turn: Turn, attempts_left: int) -> None:
-        """Command: hand a request over; a model that made room just now is loaded once more."""
+        """Command: hand a request over; a model that made room just now is loaded once more.
+
+        Where the disk may have what the model has read of this chat, that is looked for first.
+        """
+        key = "" if turn.was_looked_up else self._thread.keeping.wanted_key(turn)
+        if key:
+            turn.was_looked_up = True
+            with contextlib.suppress(RuntimeError):  # the pool is closed: the app ends
+                self._pool.submit(self._look_up, key, turn, attempts_left)
+                return
         if self._thread.submit(turn):
             return
         if attempts_left:
             self._load_and_submit(turn, attempts_left)
         else:
             turn.fail(InUse("The model was unloaded in the meantime.", "Send the message again."))
+
+    def _look_up(self, key: str, turn: Turn, attempts_left: int) -> None:
+        try:
+            turn.kept_path = self.kept_prompts.find(key, turn.chat_id)
+        finally:
+            self._thread.post(lambda: self._submit(turn, attempts_left))
 
     def _note_answer(self, repo_id: str, stats: GenerationStats) -> None:
         """Tell of an answer off the inference thread, which has no time for disks."""

@@ -51,7 +51,7 @@ class SoloLane(Lane):
         if not self._waiting or (turn := self._let_in()) is None:
             return
         self._turn, self._given = turn, turn.prompt + turn.output
-        cache, self._rest = self._nearest_cache(self._given)
+        cache, self._rest = self.memory.nearest(self._given)
         self._prompt_cache = cache or self.model.new_cache()
         turn.begin_prefill(len(self._given) - len(self._rest))
 
@@ -95,7 +95,8 @@ class SoloLane(Lane):
         if self._turn:
             unread = 0 if self._turn.tokens_since_insert else len(self._rest)
             tokens = self._turn.prompt + self._turn.output
-            self._remember(tokens[: len(tokens) - unread], self._prompt_cache)
+            read = tokens[: len(tokens) - unread]
+            self.memory.remember(read, self._prompt_cache, self._turn.chat_id)
         self._end()
 
     def _end(self) -> None:

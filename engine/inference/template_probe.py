@@ -27,7 +27,7 @@ _EXIT_BROKEN = 3
 _EXIT_TOO_MUCH = 4
 MAX_RENDERED_CHARS = 2_000_000
 _MAX_MEMORY_BYTES = 1_000_000_000
-_WAIT_FACTOR = 4  # wall clock to processor time, on a computer that is busy
+_WAIT_FACTOR = 10  # wall clock to processor time, on a computer that is busy
 _BROKEN = (
     jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError,
     AssertionError, NameError, RuntimeError,

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, InUse
@@ -40,6 +41,9 @@ class Turn:
     ) -> None:
         self.model_id = model_id
         self.messages = tuple(messages)
+        self.chat_id = ""
+        self.was_looked_up = False
+        self.kept_path: Path | None = None
         self.sent: tuple[Message, ...] = ()
         self.left_out: tuple[int, ...] = ()
         self.params = params

@@ -18,8 +18,10 @@ from typing import Any
 from engine.errors import EngineError, InUse, LoadFailed
 from engine.inference.blas import open_fast_blas
 from engine.inference.context import estimate_fit, measure_fit
+from engine.inference.keeping import PromptKeeping
 from engine.inference.loads import LoadRequest, Loads, unexpected
 from engine.inference.peak import PeakMeter
+from engine.inference.prompt_files import PromptFiles
 from engine.inference.residents import Residents
 from engine.records import (
     ContextFit,
@@ -39,7 +41,11 @@ class InferenceThread(threading.Thread):
     """Owns MLX from import to the end of the process. Others post commands and read snapshots."""
 
     def __init__(
-        self, limits: Limits, budget_bytes: Callable[[DeviceFacts], int], cache_dir: Path
+        self,
+        limits: Limits,
+        budget_bytes: Callable[[DeviceFacts], int],
+        cache_dir: Path,
+        files: PromptFiles,
     ) -> None:
         super().__init__(name="pomona-inference", daemon=True)
         self.facts: Future[DeviceFacts] = Future()
@@ -54,6 +60,10 @@ class InferenceThread(threading.Thread):
         self._loads = Loads(
             self._residents, self._budget_bytes, limits.load_patience_s, self._add, self._publish
         )
+        self.keeping = PromptKeeping(
+            files, self._residents, limits.keep_prompts_after_s,
+            lambda: self.post(lambda: self._backend.release_memory()),
+        )  # fmt: skip
         self._is_closing = False
         self._backend: ModuleType
         self._lanes: ModuleType
@@ -106,9 +116,11 @@ class InferenceThread(threading.Thread):
                 self._obey(self._commands.get_nowait())
 
     def _nap_s(self) -> float | None:
-        """Seconds until a model has been idle for too long; None for ever."""
+        """Seconds until there may be something to do again; None for ever."""
         idle_s = self.idle_unload_s
-        return None if idle_s is None else self._residents.next_idle_s(idle_s)
+        unloading_s = None if idle_s is None else self._residents.next_idle_s(idle_s)
+        naps_s = [nap_s for nap_s in (unloading_s, self.keeping.nap_s()) if nap_s is not None]
+        return min(naps_s, default=None)
 
     def _unload_idle(self) -> None:
         idle_s = self.idle_unload_s
@@ -134,6 +146,10 @@ class InferenceThread(threading.Thread):
         for repo_id in self._residents.names():
             if self._residents.is_busy(repo_id):
                 self._serve(repo_id)
+        try:
+            self.keeping.step()
+        except Exception:
+            logger.exception("a prompt could not be kept")
 
     def _serve(self, repo_id: str) -> None:
         """One step for everybody whom this model answers."""
@@ -151,7 +167,9 @@ class InferenceThread(threading.Thread):
         except Exception as error:
             logger.exception("the lane of %s failed", repo_id)
             resident.lane.close(unexpected(error))
-            resident.lane = self._new_lane(repo_id, resident.lane.model, resident.lane.kv_cache)
+            failed = resident.lane
+            resident.lane = self._new_lane(repo_id, failed.model, failed.kv_cache)
+            resident.lane.memory.take_over(failed.memory)
             self._publish()
 
     def submit(self, turn: Any) -> bool:
@@ -164,11 +182,12 @@ class InferenceThread(threading.Thread):
         lane = self._residents[turn.model_id].lane
         is_first = not lane.turns
         if self._residents.names() == [turn.model_id] and not lane.turns and not self._loads:
-            self._peaks.begin(turn, lane.kept_bytes + lane.model.extra_bytes)
+            self._peaks.begin(turn, lane.memory.size_bytes + lane.model.extra_bytes)
         else:
             self._peaks.spoil()
         try:
             with self._backend.foreign_errors(self._lanes.step_failed):
+                self.keeping.recall(turn)
                 lane.submit(turn)
             if is_first:
                 self._unpack_again(turn.model_id)
@@ -231,6 +250,11 @@ class InferenceThread(threading.Thread):
     def _add(self, request: LoadRequest, model: Any) -> LoadedModel:
         """Keep a model that was loaded."""
         lane = self._new_lane(request.repo_id, model, request.form.kv_cache)
+        checked, is_widened = request.checked, request.form.narrow is not None
+        if checked.weights_id:
+            self.keeping.attach(
+                request.repo_id, lane, checked.weights_id, checked.kv_bits, is_widened
+            )
         self._residents.add(request.repo_id, lane, request.form, request.progress.total_bytes)
         return self._residents.record(request.repo_id)
 

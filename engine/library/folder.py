@@ -6,6 +6,7 @@ hangs on a config that promises a hundred thousand layers.
 """
 
 import fnmatch
+import hashlib
 import json
 import os
 import re
@@ -41,6 +42,17 @@ class FolderFacts:
     quantization: str
     template: str | None
     needs_code: bool
+
+
+def weights_id(facts: FolderFacts) -> str:
+    """A name that changes with the config and with any of the weights' files.
+
+    By their sizes and times: reading all of them would take as long as loading the model.
+    """
+    stats = [(path.name, path.stat()) for path in facts.weight_files]
+    files = [(name, found.st_size, found.st_mtime_ns) for name, found in stats]
+    said = json.dumps([dict(facts.config), files], sort_keys=True, default=str)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def read_json(path: Path) -> Any:

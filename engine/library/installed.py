@@ -12,7 +12,7 @@ from engine.errors import Damaged, InUse, ModelError, NotInstalled
 from engine.library.condition import REPAIR_HINT, find_problem
 from engine.library.delete import clean_trash, execute_delete, plan_delete
 from engine.library.descriptions import Description, Descriptions
-from engine.library.folder import check_folder
+from engine.library.folder import check_folder, weights_id
 from engine.library.hub_blobs import find_blob
 from engine.library.measured import corrected_memory, load_estimate
 from engine.library.memory import context_tokens, estimate_memory, kv_choices
@@ -116,6 +116,7 @@ class Library:
             context_tokens=context_tokens(facts.config),
             template=facts.template,
             kv_bits=kv_bits,
+            weights_id=weights_id(facts),
         )
 
     def kv_choices(self, repo_id: str) -> dict[int, int]:

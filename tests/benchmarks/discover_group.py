@@ -1,6 +1,5 @@
 """Discover: ranking on the server, the cache, the listing, and the page in a real browser."""
 
-import json
 import os
 import random
 import tempfile
@@ -71,6 +70,7 @@ def _timed(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def _ranking() -> Figure:
+    """What a search does once the list is there: every filter's test, the order, and the cut."""
     ready = ChatReadiness(True)
     models = [
         RankedModel(m, "fits", m.weights_bytes, ready, score_model(m, "fits", ready, 1.76e9),
@@ -117,14 +117,18 @@ def _listing(hub: LoopbackHub) -> Figure:
 
 
 def _repaint() -> Figure:
-    """From a filter's change to new rows, in a browser, with 2,000 results in the catalogue."""
+    """From a filter's change to other rows, in a browser, with 2,000 results in the catalogue.
+
+    Every other model will not chat, and the rows are sorted by downloads: others come first once
+    the filter is moved.
+    """
     with tempfile.TemporaryDirectory() as folder, LoopbackHub(page_size=100) as hub:
-        for summary in _models(SHOWN_MODELS):
+        for number, summary in enumerate(_models(SHOWN_MODELS)):
+            template = {"tokenizer_config": {"chat_template": "x"}} if number % 2 else {}
             hub.add_model(
                 summary.repo_id, {"config.json": b"{}", "model.safetensors": b"\0"},
-                downloads=summary.downloads,
-                config={"model_type": summary.architecture, "tokenizer_config":
-                        {"chat_template": json.dumps("x")}},
+                downloads=summary.downloads, safetensors={"parameters": {"BF16": 10**9}},
+                config={"model_type": summary.architecture, **template},
             )  # fmt: skip
         environment = {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1"}
         with running_app(Path(folder), environment=environment) as app, sync_playwright() as play:
@@ -133,6 +137,8 @@ def _repaint() -> Figure:
             page.goto(app.url)
             page.get_by_role("tab", name="Discover").click()
             page.wait_for_selector("#source >> text=Hub")
+            page.locator("#sort input").click()
+            page.get_by_role("option", name="downloads").click()
             pairs = tuple((_toggle_ms(page), 400.0) for _ in range(2 * ROUNDS))
             browser.close()
     return Figure("a filter's change to new rows / 400 ms", "ms", pairs,
@@ -140,16 +146,20 @@ def _repaint() -> Figure:
 
 
 _TOGGLE = """() => new Promise(done => {
-  const rows = document.querySelector('#source');
+  const names = () => [...document.querySelectorAll('#models [role=gridcell] .m-name')]
+    .map(name => name.textContent).join();
+  const before = names();
   const start = performance.now();
   new MutationObserver((_, observer) => {
+    if (names() === before) return;
     observer.disconnect();
     requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start)));
-  }).observe(rows, {childList: true, subtree: true, characterData: true});
+  }).observe(document.querySelector('#models'),
+             {childList: true, subtree: true, characterData: true});
   document.querySelector('#chat-only input').click();
 })"""
 
 
 def _toggle_ms(page: Page) -> float:
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1000)
     return float(page.evaluate(_TOGGLE))

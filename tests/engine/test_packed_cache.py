@@ -35,7 +35,7 @@ def wide(engine: Engine) -> Iterator[str]:
 
 def _held_bytes(engine: Engine) -> int:
     """What the kept prompts of the model take."""
-    return int(engine.inference._thread._residents[WIDE].lane.kept_bytes)
+    return int(engine.inference._thread._residents[WIDE].lane.memory.size_bytes)
 
 
 @pytest.mark.parametrize("bits", [8, 4])

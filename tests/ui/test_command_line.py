@@ -19,7 +19,6 @@ BAD = [
     (["--host", "no.such.host.invalid"], "address"),
     (["--model", "nobody/nothing"], "nobody/nothing"),
     (["--models-dir", "app.py"], "folder"),
-    (["--share"], "--share"),
     (["--guest-model", "nobody/nothing"], "nobody/nothing"),
     (["--guest-model", "../../etc"], "../../etc"),
     (["--owner-password-file", "no/such/file"], "no/such/file"),

@@ -25,6 +25,8 @@ from tests.conftest import settings_in
 from ui.app import build_app
 from ui.guard import VISITOR_KEY, visitor_now
 from ui.guest_app import build_guest_app
+from ui.hosts import Hosts
+from ui.sharing import Sharing
 
 Outcome = str
 
@@ -63,7 +65,8 @@ def main(folder: Path) -> None:
     engine = Engine(settings_in(folder))
     access = Access("a password of the owner")
     guests = Guests(engine, (GUIDE_ID,), GuestLimits(), visitor_now)
-    owner_page = build_app(engine, GUIDE_ID, access)
+    sharing = Sharing(access, guests, Hosts("127.0.0.1"), None)
+    owner_page = build_app(engine, GUIDE_ID, access, sharing)
     guest_page = build_guest_app(guests, access)
     guest = Visitor("guest", "somebody")
     walks = {
