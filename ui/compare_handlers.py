@@ -73,10 +73,8 @@ class CompareHandlers:
             yield _skips(1 + _VIEW_PARTS)
             return
         conversation.comes_back = False
-        async for view in self._follow(conversation):
-            yield gr.skip(), *view
-        if conversation.compared is not None:
-            yield gr.Textbox(**IDLE_BOX), *_skips(_VIEW_PARTS)
+        async for box, view in self._follow(conversation):
+            yield box, *view
 
     def side_by_side(self, data: gr.EventData, conversation: Conversation) -> tuple[Any, ...]:
         """A link in the log that puts the versions of a turn side by side."""
@@ -91,7 +89,7 @@ class CompareHandlers:
         first = max(0, min(message.version - 2, len(versions) - MOST_COMPARED))
         shown = versions[first : first + MOST_COMPARED]
         conversation.compared = Comparison(chat.chat_id, tuple(m.message_id for m in shown))
-        return self._whole_view(conversation)
+        return self._view(conversation)
 
     def stop(self, conversation: Conversation) -> None:
         """End all answers that are being written side by side; what was written stays."""
@@ -153,15 +151,13 @@ class CompareHandlers:
         )
         conversation.is_comparing = False
         yield gr.skip(), gr.Textbox(value="", **BUSY_BOX), gr.Row(visible=False)
-        epoch = conversation.epoch
-        async for view in self._follow(conversation):
-            yield gr.skip(), gr.skip(), gr.skip(), *view
+        closed, epoch = gr.Row(visible=False), conversation.epoch
+        async for box, view in self._follow(conversation):
+            yield gr.skip(), box, closed, *view
         if conversation.epoch != epoch:
             return
-        if any(m.text or m.reasoning for m in self._messages(conversation)):
-            yield gr.skip(), gr.Textbox(**IDLE_BOX), gr.skip(), *_skips(_VIEW_PARTS)
-            return
-        yield self._nothing_came(conversation, said, text)
+        if not any(m.text or m.reasoning for m in self._messages(conversation)):
+            yield self._nothing_came(conversation, said, text)
 
     def _nothing_came(self, conversation: Conversation, said: int, text: str) -> tuple[Any, ...]:
         """Say why, and give the message back."""
@@ -174,25 +170,26 @@ class CompareHandlers:
         conversation.compared, conversation.is_comparing = None, True
         return log, box, gr.Row(visible=True), gr.Column(visible=False), *_skips(_VIEW_PARTS - 1)
 
-    async def _follow(self, conversation: Conversation) -> AsyncIterator[tuple[Any, ...]]:
-        """Views as the answers come, until all are whole or the page turns to another chat."""
+    async def _follow(self, conversation: Conversation) -> AsyncIterator[tuple[Any, Any]]:
+        """The box and views as the answers come, until all are whole or the page turns away."""
         epoch, compared = conversation.epoch, conversation.compared
         assert compared is not None
         conversation.answering_id = compared.message_ids[-1]
-        yield self._whole_view(conversation)
+        yield gr.Textbox(**BUSY_BOX), self._view(conversation)
         seen: dict[int, int] = {}
         while running := self._running(conversation):
             versions = {one.message_id: one.wait(-1, 0) for one in running}
             changed = {n for n in seen.keys() | versions.keys() if seen.get(n) != versions.get(n)}
             if changed:
-                yield self._view(conversation, changed)
+                yield gr.skip(), self._view(conversation, changed)
             seen = versions
             await asyncio.sleep(UPDATE_S)
             if conversation.epoch != epoch:
+                yield gr.skip(), _skips(_VIEW_PARTS)  # Gradio sends the last value once more
                 return
         conversation.answering_id = 0
         conversation.chat = self._chatting.chats_of(conversation).read(compared.chat_id)
-        yield self._whole_view(conversation)
+        yield gr.Textbox(**IDLE_BOX), self._view(conversation)
 
     def _closed(self, conversation: Conversation, model_id: str) -> tuple[Any, ...]:
         """The log again instead of the columns; the picker shows the model to go on with."""
@@ -204,35 +201,26 @@ class CompareHandlers:
         picker = gr.Dropdown(value=model_id) if is_offered else gr.skip()
         return gr.Column(visible=False), self._chatting.blocks(conversation), picker
 
-    def _whole_view(self, conversation: Conversation) -> tuple[Any, ...]:
-        """Everything anew; an answer can be chosen once all are whole."""
-        compared = conversation.compared
-        assert compared is not None
-        return self._view(conversation, set(compared.message_ids), is_whole=True)
+    def _view(self, conversation: Conversation, changed: set[int] | None = None) -> tuple[Any, ...]:
+        """The columns; of answers that have not changed without their text.
 
-    def _view(
-        self, conversation: Conversation, changed: set[int], is_whole: bool = False
-    ) -> tuple[Any, ...]:
-        """The columns of ``changed`` answers, or all there is."""
+        The page may lose an update of what it is about to show, so each one says what is seen. An
+        answer can be chosen once all are whole.
+        """
         compared = conversation.compared
         assert compared is not None
         running = {one.message_id: one.state() for one in self._running(conversation)}
         messages = self._messages(conversation)
-        view: list[Any] = [gr.skip(), gr.skip()]
-        if is_whole:
-            view = [gr.Column(visible=True), self._question(conversation, messages[0])]
+        view: list[Any] = [gr.Column(visible=True), self._question(conversation, messages[0])]
         names = column_names(messages, compared.is_blind)
         for name, message in zip(names, messages, strict=True):
-            if message.message_id not in changed:
-                view += _skips(_COLUMN_PARTS)
-                continue
-            blocks = message_blocks(message, running.get(message.message_id), has_links=False)
-            heading = [gr.Column(visible=True), format_column_name(name)] if is_whole else _skips(2)
-            choose = gr.Button(interactive=not running) if is_whole else gr.skip()
-            view += [*heading, blocks, choose]
-        unused = MOST_COMPARED - len(messages)
-        hidden = [gr.Column(visible=False), *_skips(_COLUMN_PARTS - 1)] if is_whole else _skips(4)
-        return tuple(view + unused * list(hidden))
+            state = running.get(message.message_id)
+            is_changed = changed is None or message.message_id in changed
+            blocks = message_blocks(message, state, has_links=False) if is_changed else gr.skip()
+            heading = gr.Column(visible=True), format_column_name(name)
+            view += [*heading, blocks, gr.Button(interactive=not running)]
+        unused = gr.Column(visible=False), *_skips(_COLUMN_PARTS - 1)
+        return tuple(view + (MOST_COMPARED - len(messages)) * list(unused))
 
     def _question(self, conversation: Conversation, answer: StoredMessage) -> str:
         assert conversation.chat is not None and conversation.compared is not None
