@@ -16,6 +16,7 @@ from engine.hub import HubClient
 from engine.inference import (
     ChatTicket,
     InferenceService,
+    Tools,
     check_messages,
     check_params,
     supported_architectures,
@@ -102,23 +103,21 @@ class Engine:
         return engine
 
     def chat(
-        self,
-        messages: Sequence[Message],
-        params: SamplingParams,
-        model_id: str,
-        chat_id: str = "",
-    ) -> ChatTicket:
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str,
+        chat_id: str = "", tools: Tools = (),
+    ) -> ChatTicket:  # fmt: skip
         """Ask a model to answer, here or on another server; ``chat_id`` as InferenceService.chat.
 
-        The answer comes through the ticket, and so do the errors met on the way. Raises
-        InvalidRequest, and Busy when the waiting line is full.
+        ``tools`` are functions that it may want called, in OpenAI's form. The answer comes through
+        the ticket, and so do the errors met on the way. Raises InvalidRequest, and Busy when the
+        waiting line is full.
         """
         if not self.remote.knows(model_id):
-            return self.inference.chat(messages, params, model_id, chat_id)
+            return self.inference.chat(messages, params, model_id, chat_id, tools)
         check_params(params)
         asked = with_system_prompt(messages, params)
         check_messages(asked, self.settings.limits)
-        return self.remote.chat(asked, params, model_id)
+        return self.remote.chat(asked, params, model_id, tools)
 
     def suggested(self, model_id: str) -> tuple[SamplingParams, bool]:
         """Settings to begin with, and whether the model's makers recommend them.

@@ -146,7 +146,8 @@ class RunningAnswer:
 
     def _end_thinking(self) -> None:
         if self._thinking_at is not None and self._reasoning_s is None:
-            self._reasoning_s = round(time.monotonic() - self._thinking_at, 1)
+            thought_s = time.monotonic() - self._thinking_at
+            self._reasoning_s = max(0.1, round(thought_s, 1))  # the page shows no 0
 
     def _tell(self) -> None:
         self._version += 1

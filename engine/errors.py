@@ -6,7 +6,7 @@
     ├ ModelError        NotInstalled · Unsupported · Damaged · LoadFailed · InUse
     │                   InsufficientMemory(needed_bytes, budget_bytes)
     ├ GenerationError   ContextOverflow(prompt_tokens, limit_tokens) · TemplateFailed
-    │                   Busy · InvalidRequest
+    │                   Busy · InvalidRequest · ToolsUnsupported
     ├ HubError          Offline · RepoNotFound · Gated · RateLimited(retry_after_s) · HubBroken
     ├ DownloadError     InsufficientDisk(needed_bytes, free_bytes) · IntegrityFailed · Interrupted
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
@@ -91,6 +91,10 @@ class Busy(GenerationError):
 
 class InvalidRequest(GenerationError):
     """A message or a setting is not of the form that a chat takes."""
+
+
+class ToolsUnsupported(GenerationError):
+    """The model was not made to call tools, or its calls cannot be read."""
 
 
 class HubError(EngineError):

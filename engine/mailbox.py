@@ -36,7 +36,7 @@ class Mailbox:
                 return
             last = self._events[-1] if self._events else None
             if isinstance(event, TextDelta) and isinstance(last, TextDelta):
-                self._events[-1] = TextDelta(last.text + event.text)
+                self._events[-1] = TextDelta(last.text + event.text, last.tokens + event.tokens)
             elif isinstance(event, ReasoningDelta) and isinstance(last, ReasoningDelta):
                 self._events[-1] = ReasoningDelta(last.text + event.text)
             elif isinstance(event, _LATEST_ONLY) and type(last) is type(event):

@@ -4,7 +4,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.download_records import DeletePlan as DeletePlan  # these are part of this list
+from engine.answer_events import ChatEvent as ChatEvent  # these are part of this list
+from engine.answer_events import Finished as Finished
+from engine.answer_events import FinishReason as FinishReason
+from engine.answer_events import GenerationStats as GenerationStats
+from engine.answer_events import Loading as Loading
+from engine.answer_events import Prefill as Prefill
+from engine.answer_events import Queued as Queued
+from engine.answer_events import ReasoningDelta as ReasoningDelta
+from engine.answer_events import ScoredToken as ScoredToken
+from engine.answer_events import TextDelta as TextDelta
+from engine.answer_events import ToolCall as ToolCall
+from engine.answer_events import ToolCalls as ToolCalls
+from engine.download_records import DeletePlan as DeletePlan
 from engine.download_records import DownloadPlan as DownloadPlan
 from engine.download_records import DownloadState as DownloadState
 from engine.download_records import DownloadStatus as DownloadStatus
@@ -14,19 +26,25 @@ from engine.estimates import KVCacheSize as KVCacheSize
 from engine.estimates import MemoryEstimate as MemoryEstimate
 
 Role = Literal["system", "user", "assistant"]
+AskedRole = Role | Literal["tool"]
 Overflow = Literal["stop", "leave_out"]
-FinishReason = Literal["stop", "length", "context", "cancelled"]
 Backend = Literal["metal", "cuda", "cpu"]
 Source = Literal["pomona", "built-in", "huggingface", "lmstudio", "path"]
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation. ``reasoning`` is shown, and never sent back to the model."""
+    """One turn of a conversation. ``reasoning`` is shown, and never sent back to the model.
 
-    role: Role
+    ``tool_calls`` are those of an answer; a message of the role tool says what came of the one
+    with its ``tool_call_id``.
+    """
+
+    role: AskedRole
     text: str
     reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,75 +71,6 @@ class SamplingParams:
     overflow: Overflow = "stop"
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
-
-
-@dataclass(frozen=True)
-class GenerationStats:
-    """What one answer cost. Speeds are tokens per second of that phase, 0 when it took none.
-
-    ``peak_memory_bytes`` is the most that MLX held, for all models; ``model_peak_bytes`` what this
-    model took of it, 0 when that cannot be told because others ran or were loaded beside it.
-    ``left_out`` are indexes of the messages, as they were given, that the model did not see.
-    """
-
-    prompt_tokens: int = 0
-    reused_tokens: int = 0
-    output_tokens: int = 0
-    time_to_first_token_s: float = 0.0
-    prefill_per_s: float = 0.0
-    decode_per_s: float = 0.0
-    peak_memory_bytes: int = 0
-    model_peak_bytes: int = 0
-    left_out: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Queued:
-    """The request waits; ``position`` 1 is next."""
-
-    position: int
-
-
-@dataclass(frozen=True)
-class Prefill:
-    """The model reads the prompt. ``done_tokens`` includes the reused ones."""
-
-    done_tokens: int
-    total_tokens: int
-    reused_tokens: int
-
-
-@dataclass(frozen=True)
-class TextDelta:
-    """More of the answer."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class ReasoningDelta:
-    """More of the model's thinking."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The last event of every request that did not fail."""
-
-    reason: FinishReason
-    stats: GenerationStats
-
-
-@dataclass(frozen=True)
-class Loading:
-    """The model is being read into memory first."""
-
-    done_bytes: int
-    total_bytes: int
-
-
-ChatEvent = Queued | Loading | Prefill | TextDelta | ReasoningDelta | Finished
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ itself unless ``ends`` says so.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ VOCABULARY = BYTES + len(MARKS)
 TEMPLATE = (
     "{%- for message in messages -%}{{ '<|' + message.role + '|>' + message.content + '<|end|>' }}"
     "{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}"
+)
+TOOLS_TEMPLATE = (
+    "{%- for tool in tools or [] -%}{{ '<|system|>' + tool.function.name + '<|end|>' }}"
+    "{%- endfor -%}"
+    "{%- for message in messages -%}{{ '<|' + message.role + '|>' + message.content }}"
+    "{%- for call in message.tool_calls or [] -%}{%- set tool_call = call.function -%}"
+    "{{ '<tool_call>' + tool_call.name + (tool_call.arguments | tojson) + '</tool_call>' }}"
+    "{%- endfor -%}{{ '<|end|>' }}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}"
 )
 
 Tensors = dict[str, np.ndarray]
@@ -48,8 +58,10 @@ def edit_json(path: Path, **changes: Any) -> None:
     write_json(path, {**json.loads(path.read_text(encoding="utf-8")), **changes})
 
 
-def write_tokenizer(folder: Path, template: str | None = TEMPLATE) -> None:
-    """Write a byte-level tokenizer without merges."""
+def write_tokenizer(
+    folder: Path, template: str | None = TEMPLATE, pieces: Sequence[str] = ()
+) -> None:
+    """Write a byte-level tokenizer without merges. ``pieces`` are tokens behind the marks."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]  # GPT-2's names of the bytes
     names = {byte: chr(byte) for byte in visible}
     hidden = (byte for byte in range(BYTES) if byte not in names)
@@ -58,8 +70,8 @@ def write_tokenizer(folder: Path, template: str | None = TEMPLATE) -> None:
                   "use_regex": False}  # fmt: skip
     added = [
         {"id": BYTES + n, "content": mark, "single_word": False, "lstrip": False, "rstrip": False,
-         "normalized": False, "special": True}
-        for n, mark in enumerate(MARKS)
+         "normalized": False, "special": mark in MARKS}
+        for n, mark in enumerate((*MARKS, *pieces))
     ]  # fmt: skip
     write_json(folder / "tokenizer.json", {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
@@ -141,6 +153,43 @@ def write_model(
     weights.add_ones("model.norm.weight", hidden)
     weights.add_output("lm_head.weight", hidden, ends)
     _write_shards(folder, weights.tensors, shards)
+    return folder
+
+
+def write_script(folder: Path, pieces: Sequence[str], template: str = TEMPLATE) -> Path:
+    """A llama that always says these pieces, one token each and no two alike, and then ends.
+
+    Nothing but its table of tokens works: each leads to the next.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tokenizer(folder, template, pieces)
+    vocabulary = VOCABULARY + len(pieces)
+    hidden, size = -(-vocabulary // 8) * 8, 8
+    write_json(folder / "config.json", {
+        "model_type": "llama", "hidden_size": hidden, "intermediate_size": size,
+        "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 4,
+        "vocab_size": vocabulary, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": END,
+        "torch_dtype": "float32",
+    })  # fmt: skip
+    chain = [BYTES + MARKS.index("<|assistant|>"), *range(VOCABULARY, vocabulary), END]
+    leads = np.zeros((vocabulary, hidden), np.float32)
+    for token, following in zip(chain, chain[1:], strict=False):
+        leads[following, token] = 10.0
+    layer = "model.layers.0"
+    tensors: Tensors = {
+        "model.embed_tokens.weight": np.eye(vocabulary, hidden, dtype=np.float32),
+        "model.norm.weight": np.ones(hidden, np.float32),
+        "lm_head.weight": leads,
+        **{f"{layer}.{norm}.weight": np.ones(hidden, np.float32)
+           for norm in ("input_layernorm", "post_attention_layernorm")},
+        **{f"{layer}.self_attn.{part}_proj.weight": np.zeros((hidden, hidden), np.float32)
+           for part in "qkvo"},
+        **{f"{layer}.mlp.{part}_proj.weight": np.zeros((size, hidden), np.float32)
+           for part in ("gate", "up")},
+        f"{layer}.mlp.down_proj.weight": np.zeros((hidden, size), np.float32),
+    }  # fmt: skip
+    write_safetensors(folder / "model.safetensors", tensors)
     return folder
 
 

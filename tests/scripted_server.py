@@ -94,6 +94,12 @@ _WHOLE = {
     ],
     "usage": USAGE,
 }  # fmt: skip
+_CALLS = (
+    piece(tool_calls=[{"index": 0, "id": "c7", "function": {"name": "find", "arguments": ""}}]),
+    piece(tool_calls=[{"index": 0, "function": {"arguments": '{"word":'}}]),
+    piece(tool_calls=[7, {"index": 10**9}, {"index": 0, "function": {"arguments": ' "x"}'}}]),
+    piece("tool_calls"), _END,
+)  # fmt: skip
 SCRIPTS: dict[str, Callable[[Scripted], Any]] = {
     "well": lambda _: _said(*_WELL),
     "busy": lambda _: _said(*_WELL),
@@ -104,6 +110,7 @@ SCRIPTS: dict[str, Callable[[Scripted], Any]] = {
         'data: {"choices": "none"}\n\n', 'data: {"choices": [null]}\n\n', "\x00\xff\n", "\n\n\n",
         'data: {"choices": [{"delta": {"content": 7}}]}\n\n', *_WELL,
     ),
+    "calls": lambda _: _said(*_CALLS),
     "whole": lambda _: JSONResponse(_WHOLE),
     "slow": lambda server: server.slowly(),
     "dies": lambda _: _dying(),

@@ -115,7 +115,7 @@ def launch_options(lifespan: Lifespan) -> dict[str, Any]:
 def _build_header() -> gr.HTML:
     logo = LOGO_PATH.read_text(encoding="utf-8")
     with gr.Row(elem_id="top"):
-        gr.HTML(f'<div class="brand">{logo}<b>Pomona</b></div>', elem_id="brand")
+        gr.HTML(f'<div class="brand">{logo}<h1>Pomona</h1></div>', elem_id="brand")
         return gr.HTML("", elem_id="machine")
 
 

@@ -34,7 +34,19 @@ element.addEventListener('keydown', (event) => {
   const text = event.key === 'Enter' ? box.value : '';
   trigger('select', {act: 'title', id: box.dataset.id, text});
 });
-watch('value', () => element.querySelector('input[data-act]')?.select());
+let held = null;  // the list is drawn anew by what its buttons do: the keyboard stays where it was
+document.addEventListener('focusin', ({target}) => {
+  held = element.contains(target) ? {...target.dataset} : null;
+});
+watch('value', () => {
+  const title = element.querySelector('input[data-act]');
+  if (title) return title.select();
+  if (!held || document.activeElement !== document.body) return;
+  const {act, id} = held;
+  const same = (one) => one.dataset.id === id && (one.dataset.act === act || act === 'title');
+  const buttons = [...element.querySelectorAll('button[data-act]')];
+  (buttons.find(same) ?? buttons[0])?.focus();
+});
 window.pomonaFollow = (event) => {
   const link = event.target.closest?.('#log a[href^="#"]');
   if (!link) return;

@@ -144,8 +144,8 @@ def message_blocks(
         text = format_status(_step(state.step))
     if text:
         blocks.append({"role": "assistant", "content": text})
-    if not is_writing:
-        blocks.append(_line(_footer(message, has_links)))
+    if not is_writing and (footer := _footer(message, has_links)):
+        blocks.append(_line(footer))
     return blocks
 
 

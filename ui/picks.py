@@ -30,5 +30,5 @@ def _row(place: int, pick: Pick) -> str:
     return (
         f'<div class="pick"><p><b>{html.escape(name)}</b><span>{html.escape(pick.reason)}'
         f" {format_bytes(pick.weights_bytes)}.</span></p>"
-        f"{format_button(place, 'Details', 'small', f'Details of {name}')}</div>"
+        f"{format_button(place, 'Details', 'pick-button', f'Details of {name}')}</div>"
     )

@@ -16,15 +16,21 @@ from typing import Any
 
 import mlx.core as mx
 
-from engine.errors import EngineError, LoadFailed, TemplateFailed
-from engine.records import DeviceFacts, Message
+from engine.errors import (
+    EngineError,
+    GenerationError,
+    LoadFailed,
+    TemplateFailed,
+    ToolsUnsupported,
+)
+from engine.inference.tool_text import Tools, read_calls, template_message
+from engine.records import DeviceFacts, Message, ToolCall
 
 _OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 from mlx.utils import tree_flatten  # noqa: E402
 from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-file limit)
     BatchGenerator,
-    TextStateMachine,
     generate_step,
     make_stop_sequences,
     make_text_state_machine,
@@ -37,6 +43,12 @@ from mlx_lm.models.cache import (  # noqa: E402
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
 from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
+from engine.inference.decoding import (  # noqa: E402
+    Scorer,
+    TextDecoder,
+    plain_decoder,
+    scorer,
+)
 from engine.inference.sequence_cache import new_cache, try_cache  # noqa: E402
 from engine.preferences import PLAIN_KV_BITS  # noqa: E402
 
@@ -211,11 +223,17 @@ class MlxModel:
         """Give up the unpacked layers; answers are slower from now on."""
         self._unpacked.pack()
 
-    def render_prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render_prompt(self, messages: Sequence[Message], tools: Tools = ()) -> list[int]:
         """Tokens of the conversation under the model's chat template, ready for its answer.
 
-        Raises TemplateFailed when there is no template or it refuses these messages.
+        Raises TemplateFailed when there is no template or it refuses these messages, and
+        ToolsUnsupported for ``tools`` of a model whose calls nobody can read.
         """
+        if tools and not (self.tokenizer.has_tool_calling and self.tokenizer.tool_parser):
+            raise ToolsUnsupported(
+                "This model calls no tools, or not in a way that is known here.",
+                "Leave the tools out, or choose a model that was made to call them.",
+            )
         if not self.has_chat_template:
             raise TemplateFailed(
                 "This model has no chat template: it continues text, but was not made to converse.",
@@ -223,15 +241,22 @@ class MlxModel:
             )
         with foreign_errors(_template_failed):
             if messages[-1].role == "assistant":  # it is written on from where it ended
-                return self._render(messages, continue_final_message=True)
-            return self._render(messages, add_generation_prompt=True)
+                return self._render(messages, tools, continue_final_message=True)
+            return self._render(messages, tools, add_generation_prompt=True)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text to be continued, without any template. Raises TemplateFailed."""
+        with foreign_errors(_template_failed):
+            return [int(token) for token in self.tokenizer.encode(text)]
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text by itself."""
         with foreign_errors(_template_failed):
             return len(self.tokenizer.encode(text, add_special_tokens=False))
 
-    def stable_prefix_tokens(self, messages: Sequence[Message], prompt: Sequence[int]) -> int:
+    def stable_prefix_tokens(
+        self, messages: Sequence[Message], prompt: Sequence[int], tools: Tools = ()
+    ) -> int:
         """How many tokens of ``prompt`` will still be there when the conversation has gone on.
 
         Templates drop earlier reasoning, so the end of today's prompt may not be part of the next.
@@ -240,7 +265,7 @@ class MlxModel:
         if messages[-1].role != "assistant":
             longer.insert(-1, Message("assistant", _DUMMY))
         with foreign_errors(_template_failed):
-            later = self._render(longer, add_generation_prompt=True)
+            later = self._render(longer, tools, add_generation_prompt=True)
         return _common_prefix(prompt, later)
 
     @staticmethod
@@ -248,15 +273,18 @@ class MlxModel:
         """The most that MLX has held in arrays since it started."""
         return int(mx.get_peak_memory())
 
-    def _render(self, messages: Sequence[Message], **ending: bool) -> list[int]:
+    def _render(self, messages: Sequence[Message], tools: Tools, **ending: bool) -> list[int]:
         """Tokens of the messages. Marks that somebody wrote stay text and begin no turn."""
-        raw = [{"role": m.role, "content": m.text} for m in messages]
+        raw = [template_message(message) for message in messages]
         is_jinja = isinstance(self.tokenizer.chat_template, str)
-        options = {"sanitize_control_tokens": True} if is_jinja else {}
+        options: dict[str, Any] = {"sanitize_control_tokens": True} if is_jinja else {}
+        options |= {"tools": [dict(tool) for tool in tools]} if tools else {}
         tokens = self.tokenizer.apply_chat_template(raw, tokenize=True, **ending, **options)
         return [int(token) for token in tokens]
 
-    def answer_start(self, messages: Sequence[Message], prompt: Sequence[int]) -> list[int]:
+    def answer_start(
+        self, messages: Sequence[Message], prompt: Sequence[int], tools: Tools = ()
+    ) -> list[int]:
         """Tokens that the template has put before the answer, where reasoning may be opened.
 
         A mark in somebody's message opens nothing, so what the messages alone render to is cut off.
@@ -264,10 +292,31 @@ class MlxModel:
         if not self.tokenizer.has_thinking:
             return []
         with foreign_errors(_template_failed):
-            said = self._render(messages, add_generation_prompt=False)
+            said = self._render(messages, tools, add_generation_prompt=False)
         return list(prompt[_common_prefix(prompt, said) :])
 
-    def text_decoder(self, start: Sequence[int]) -> "TextDecoder":
+    def plain_decoder(self) -> TextDecoder:
+        """A decoder for which marks are text."""
+        return plain_decoder(self.tokenizer.detokenizer)
+
+    def scorer(self, count: int) -> Scorer:
+        """Scores tokens, with that many of the likeliest beside each. Refers to no model."""
+        return scorer(self.tokenizer, count)
+
+    def call_reader(self, tools: Tools) -> Callable[[str], tuple[ToolCall, ...]]:
+        """Reads calls from what a model wrote between its marks. Refers to no model.
+
+        Raises GenerationError for what is no call.
+        """
+        parse: Any = self.tokenizer.tool_parser
+
+        def read(text: str) -> tuple[ToolCall, ...]:
+            with foreign_errors(GenerationError):
+                return read_calls(text, parse, tools)
+
+        return read
+
+    def text_decoder(self, start: Sequence[int], has_tools: bool = False) -> TextDecoder:
         """A decoder for an answer that begins with ``start``, which may have opened reasoning."""
         state = "normal"
         if self.tokenizer.has_thinking:
@@ -275,7 +324,8 @@ class MlxModel:
             if opened > self.tokenizer.rfind_think_end(start):
                 state = "reasoning"
         state = self.tokenizer.response_initial_state or state
-        return TextDecoder(self.tokenizer.detokenizer, self._text_states.make_state(state))
+        states = self._text_states.make_state(state)
+        return TextDecoder(self.tokenizer.detokenizer, states, has_tools)
 
 
 def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
@@ -289,32 +339,3 @@ def _template_failed(reason: str) -> EngineError:
         f"The model's chat template refused this conversation: {reason or 'no reason given'}",
         "Remove the system prompt, or choose another model.",
     )
-
-
-class TextDecoder:
-    """Turns tokens into text, split into answer and reasoning."""
-
-    def __init__(self, detokenizer: Any, state: Any) -> None:
-        self._detokenizer = detokenizer
-        self._state = state
-
-    def add(self, token: int) -> list[tuple[bool, str]]:
-        """Text that became certain with this token, as (is_reasoning, text) pieces."""
-        self._detokenizer.add_token(token)
-        return self._split(self._detokenizer.last_segment)
-
-    def finish(self, is_stopped_by_model: bool) -> list[tuple[bool, str]]:
-        """The rest. A half-read control mark is dropped where the model itself ended."""
-        self._detokenizer.finalize()
-        pieces = self._split(self._detokenizer.last_segment)
-        if not is_stopped_by_model:
-            _, rest, state = TextStateMachine.flush(self._state)
-            if rest:
-                pieces.append((state == "reasoning", rest))
-        return pieces
-
-    def _split(self, text: str) -> list[tuple[bool, str]]:
-        if not text:
-            return []
-        self._state, segments = TextStateMachine.split(self._state, text)
-        return [(state == "reasoning", piece) for state, piece in segments if piece]

@@ -92,6 +92,12 @@ def fit_prompt(
     raise _overflow(len(best), context_tokens, may_leave_out)
 
 
+def check_room(prompt_tokens: int, context_tokens: int) -> None:
+    """Raise ContextOverflow for a prompt that leaves no room for an answer."""
+    if prompt_tokens >= context_tokens:
+        raise _overflow(prompt_tokens, context_tokens, False)
+
+
 def room_for_prompt(params: SamplingParams, context_tokens: int) -> int:
     """How long a prompt may be so that its answer has room too."""
     return context_tokens - min(params.max_tokens, max(1, context_tokens // _ANSWER_SHARE))

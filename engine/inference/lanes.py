@@ -119,10 +119,10 @@ class BatchLane(Lane):
 
     def _segments(self, turn: Turn, rest: list[int], reused: int) -> list[list[int]]:
         """Split where a cache that cannot be trimmed later has to be kept now."""
-        if self.model.is_trimmable or turn.output:
+        if self.model.is_trimmable or turn.output or not turn.sent:
             return [rest]
         try:
-            stable = self.model.stable_prefix_tokens(turn.sent, turn.prompt) - reused
+            stable = self.model.stable_prefix_tokens(turn.sent, turn.prompt, turn.tools) - reused
         except TemplateFailed:  # it renders this conversation, but not a longer one of ours
             return [rest]
         return [rest[:stable], rest[stable:]] if 0 < stable < len(rest) else [rest]
@@ -142,7 +142,7 @@ class BatchLane(Lane):
         if response.finish_reason == "stop":
             turn.on_end_token(response.token)
         else:
-            turn.on_token(response.token)
+            turn.on_token(response.token, response.logprobs)
             if turn.is_stopped and response.finish_reason is None:
                 self._take_out([response.uid], "stop")
             elif turn.is_stopped:

@@ -19,7 +19,7 @@ MAX_STOPS = 16
 MAX_STOP_CHARS = 256
 MAX_LOGPROBS = 20
 _WHOLE = ("top_k", "max_tokens")
-_ROLES = get_args(Role)
+_ROLES = (*get_args(Role), "tool")
 
 
 def check_params(params: SamplingParams) -> None:
@@ -71,11 +71,23 @@ def check_messages(messages: Sequence[Message], limits: Limits) -> None:
     for message in messages:
         if message.role not in _ROLES or not isinstance(message.text, str):
             raise InvalidRequest("Every message needs a role (system, user, assistant) and text.")
-        chars += len(message.text)
+        if (message.role == "tool") != bool(message.tool_call_id):
+            raise InvalidRequest("A message of the role tool needs the tool_call_id of its call.")
+        chars += len(message.text) + sum(len(call.arguments) for call in message.tool_calls)
     if chars > limits.message_chars:
         raise InvalidRequest(
             f"The conversation has {chars:,} characters; {limits.message_chars:,} are the most.",
             "Shorten the message, or start a new chat.",
         )
-    if not messages or messages[-1].role == "system" or not messages[-1].text.strip():
+    last = messages[-1] if messages else None
+    is_said = last is not None and bool(last.role == "tool" or last.text.strip())
+    if last is None or last.role == "system" or last.tool_calls or not is_said:
         raise InvalidRequest("There is no message to answer.", "Write something first.")
+
+
+def check_text(text: str, limits: Limits) -> None:
+    """Raise InvalidRequest unless this is a text that a model can write on."""
+    if not isinstance(text, str) or not 0 < len(text) <= limits.message_chars:
+        raise InvalidRequest(
+            f"The prompt must be a text with 1 to {limits.message_chars:,} characters."
+        )

@@ -8,16 +8,22 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from engine.errors import Busy, EngineError, InUse, LoadFailed
+from engine.errors import Busy, InUse
 from engine.inference.context import estimate_fit, with_system_prompt
+from engine.inference.load_jobs import (
+    LoadJob,
+    as_engine_error,
+    closing,
+    end_unless_loaded,
+    pass_on_failure,
+)
 from engine.inference.loads import LoadRequest
 from engine.inference.prompt_files import PromptFiles
-from engine.inference.requests import check_messages, check_params
+from engine.inference.requests import check_messages, check_params, check_text
 from engine.inference.template_probe import probe_template
+from engine.inference.tool_text import Tools
 from engine.inference.turn import Turn
 from engine.inference.worker import InferenceThread
 from engine.mailbox import ChatTicket, Mailbox
@@ -25,7 +31,6 @@ from engine.records import (
     CheckedModel,
     ContextFit,
     DeviceFacts,
-    Finished,
     GenerationStats,
     LoadedModel,
     Loading,
@@ -40,20 +45,6 @@ UNLOAD_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 3.0
 KEEP_TIMEOUT_S = 1.0
 LOAD_ATTEMPTS = 3
-
-
-@dataclass
-class _LoadJob:
-    """A load under way, shared by all who wait for it."""
-
-    future: "Future[LoadedModel]" = field(default_factory=Future)
-    listeners: list[Mailbox] = field(default_factory=list)
-    request: LoadRequest | None = None
-    is_kept: bool = False
-
-    def is_wanted(self) -> bool:
-        """Whether somebody wants the model itself, or still waits for its answer."""
-        return self.is_kept or not all(mailbox.is_closed for mailbox in self.listeners)
 
 
 class InferenceService:
@@ -78,7 +69,7 @@ class InferenceService:
         self._thread = InferenceThread(limits, budget_bytes, cache_dir, self.kept_prompts)
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="pomona-prepare")
         self._lock = threading.Lock()
-        self._jobs: dict[str, _LoadJob] = {}
+        self._jobs: dict[str, LoadJob] = {}
         self._open_requests = 0
         self._is_closed = False
         self._probed_templates: set[str] = set()
@@ -140,12 +131,12 @@ class InferenceService:
                     return future
             if self._is_closed:
                 closed: Future[LoadedModel] = Future()
-                closed.set_exception(_closing())
+                closed.set_exception(closing())
                 return closed
             job = self._jobs.get(repo_id)
             is_new = job is None
             if job is None:
-                job = self._jobs[repo_id] = _LoadJob()
+                job = self._jobs[repo_id] = LoadJob()
                 job.future.set_running_or_notify_cancel()  # shared: nobody may cancel it
             if listener is not None:
                 job.listeners.append(listener)
@@ -153,7 +144,7 @@ class InferenceService:
         if is_new:
             job.future.add_done_callback(lambda _: self._forget_job(repo_id))
             preparing = self._pool.submit(self._prepare, repo_id, job)
-            preparing.add_done_callback(lambda done: _pass_on_failure(done, job.future))
+            preparing.add_done_callback(lambda done: pass_on_failure(done, job.future))
         return job.future
 
     def unload(self, repo_id: str) -> None:
@@ -170,16 +161,34 @@ class InferenceService:
         params: SamplingParams,
         model_id: str,
         chat_id: str = "",
+        tools: Tools = (),
     ) -> ChatTicket:
         """Ask a model to answer a conversation; it is loaded first if need be.
 
         The answer comes through the ticket, and so do the errors met on the way. With a
         ``chat_id`` what the model has read is kept on disk too, for when that chat is opened
-        again; without one nothing of it ever reaches the disk. Raises InvalidRequest, and Busy
+        again; without one nothing of it ever reaches the disk. ``tools`` are functions that the
+        model may want called, as JSON Schemas in OpenAI's form. Raises InvalidRequest, and Busy
         when the waiting line is full.
         """
         check_params(params)
         check_messages(with_system_prompt(messages, params), self._limits)
+        turn = Turn(model_id, messages, params, self._on_request_closed)
+        turn.chat_id, turn.tools = chat_id, tuple(tools)
+        return self._begin(turn)
+
+    def complete(self, text: str, params: SamplingParams, model_id: str) -> ChatTicket:
+        """Ask a model to write on where ``text`` ends, without any chat template.
+
+        Otherwise as ``chat``.
+        """
+        check_params(params)
+        check_text(text, self._limits)
+        turn = Turn(model_id, (), params, self._on_request_closed)
+        turn.text = text
+        return self._begin(turn)
+
+    def _begin(self, turn: Turn) -> ChatTicket:
         with self._lock:
             if self._open_requests >= self._limits.waiting_requests:
                 raise Busy(
@@ -187,8 +196,6 @@ class InferenceService:
                     "Try again in a moment.",
                 )
             self._open_requests += 1
-        turn = Turn(model_id, messages, params, self._on_request_closed)
-        turn.chat_id = chat_id
         turn.on_answered = self._note_answer
         turn.on_displaced = lambda turn: self._load_and_submit(turn, LOAD_ATTEMPTS)
         self._load_and_submit(turn, LOAD_ATTEMPTS)
@@ -219,7 +226,7 @@ class InferenceService:
             self._thread.post(lambda: self._thread.measure(messages, params, model_id, future))
         else:
             measuring = self._pool.submit(self._estimate_fit, messages, params, model_id, future)
-            measuring.add_done_callback(lambda done: _pass_on_failure(done, future))
+            measuring.add_done_callback(lambda done: pass_on_failure(done, future))
         return future
 
     def _estimate_fit(
@@ -241,9 +248,9 @@ class InferenceService:
         self.kept_prompts.close(KEEP_TIMEOUT_S)
         for job in list(self._jobs.values()):
             with contextlib.suppress(InvalidStateError):  # it ended by itself at this moment
-                job.future.set_exception(_closing())
+                job.future.set_exception(closing())
 
-    def _prepare(self, repo_id: str, job: _LoadJob) -> None:
+    def _prepare(self, repo_id: str, job: LoadJob) -> None:
         """Everything about a load that needs no mlx, and must not hold up others' answers."""
         self.device_facts()  # first: the estimate depends on what models run on
         checked = self._check_model(repo_id)
@@ -256,13 +263,13 @@ class InferenceService:
 
     def _load_and_submit(self, turn: Turn, attempts: int) -> None:
         loading = self.load(turn.model_id, turn.mailbox)
-        turn.ticket.on_cancel = _end_unless_loaded(turn.mailbox, loading)
+        turn.ticket.on_cancel = end_unless_loaded(turn.mailbox, loading)
 
         def submit_or_fail(done: "Future[LoadedModel]") -> None:
             if error := done.exception():
-                turn.fail(_as_engine_error(error))
+                turn.fail(as_engine_error(error))
             elif self._is_closed:
-                turn.fail(_closing())
+                turn.fail(closing())
             else:
                 self._thread.post(lambda: self._submit(turn, attempts - 1))
 
@@ -304,34 +311,3 @@ class InferenceService:
     def _on_request_closed(self) -> None:
         with self._lock:
             self._open_requests -= 1
-
-
-def _end_unless_loaded(mailbox: Mailbox, loading: "Future[LoadedModel]") -> Callable[[], None]:
-    """What a stopped request does before its model is there. Refers to no model, as a turn does."""
-
-    def end() -> None:
-        if not loading.done():
-            mailbox.put(Finished("cancelled", GenerationStats()))
-
-    return end
-
-
-def _pass_on_failure(done: "Future[None]", future: "Future[Any]") -> None:
-    if future.done():
-        return
-    if done.cancelled():
-        future.set_exception(_closing())
-    elif error := done.exception():
-        future.set_exception(error)
-
-
-def _closing() -> EngineError:
-    return InUse("Pomona is closing.", "Start it again to go on.")
-
-
-def _as_engine_error(error: BaseException) -> EngineError:
-    if isinstance(error, EngineError):
-        return error
-    failure = LoadFailed("The model could not be loaded.", "The log has the details.")
-    failure.__cause__ = error
-    return failure

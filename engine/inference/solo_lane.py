@@ -78,12 +78,13 @@ class SoloLane(Lane):
     def _decode_one(self) -> None:
         assert self._turn is not None
         turn = self._turn
-        token = int(next(self._tokens)[0])
+        drawn, logprobs = next(self._tokens)
+        token = int(drawn)
         if token in self.model.tokenizer.eos_token_ids:
             turn.on_end_token(token)
             self._keep_and_end()
             return
-        turn.on_token(token)
+        turn.on_token(token, logprobs)
         if turn.is_stopped:
             turn.finish("stop")
             self._keep_and_end()

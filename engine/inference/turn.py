@@ -1,14 +1,18 @@
 """One request on its way through a lane: its prompt, its answer so far, its times."""
 
+import functools
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, InUse
-from engine.inference.context import fit_prompt, given_indexes, with_system_prompt
+from engine.inference.context import check_room, fit_prompt, given_indexes, with_system_prompt
+from engine.inference.scored_text import ScoredText
 from engine.inference.stops import StopStrings
+from engine.inference.tool_text import Tools
 from engine.mailbox import ChatTicket, Mailbox
 from engine.records import (
     Finished,
@@ -20,13 +24,17 @@ from engine.records import (
     ReasoningDelta,
     SamplingParams,
     TextDelta,
+    ToolCall,
+    ToolCalls,
 )
 
+logger = logging.getLogger(__name__)
 _ARRIVALS = itertools.count(1)
 _DISPLACED = InUse("The model had to make room for another.", "Send the message again.")
 
 if TYPE_CHECKING:
     from engine.inference.backend import MlxModel
+    from engine.inference.decoding import Piece, Scorer
 
 
 class Turn:
@@ -41,6 +49,8 @@ class Turn:
     ) -> None:
         self.model_id = model_id
         self.messages = tuple(messages)
+        self.text: str | None = None  # to be continued, instead of messages to be answered
+        self.tools: Tools = ()
         self.chat_id = ""
         self.was_looked_up = False
         self.kept_path: Path | None = None
@@ -63,6 +73,9 @@ class Turn:
         self._first_token_at = 0.0
         self._position = 0
         self._stops = StopStrings(params.stop) if params.stop else None
+        self._score: Scorer | None = None
+        self._scored = ScoredText()
+        self._read_calls: Callable[[str], tuple[ToolCall, ...]] = lambda _: ()
 
     @property
     def is_cancelled(self) -> bool:
@@ -87,15 +100,27 @@ class Turn:
         """Render the prompt, once. Raises TemplateFailed and ContextOverflow."""
         if self.prompt:  # its model had to leave in the middle of the answer, and is back
             return
+        if self.text is None:
+            self._prepare_answer(model)
+        else:
+            self.prompt = model.encode(self.text)
+            check_room(len(self.prompt), model.context_tokens)
+            self._decoder = model.plain_decoder()
+        self.max_tokens = min(self.params.max_tokens, model.context_tokens - len(self.prompt))
+        self._peak_memory_bytes = model.peak_memory_bytes
+        if self.params.logprobs is not None:
+            self._score = model.scorer(self.params.logprobs)
+
+    def _prepare_answer(self, model: "MlxModel") -> None:
         messages = with_system_prompt(self.messages, self.params)
-        fitted = fit_prompt(
-            messages, self.params, model.context_tokens, model.render_prompt, model.count_tokens
-        )
+        render = functools.partial(model.render_prompt, tools=self.tools)
+        fitted = fit_prompt(messages, self.params, model.context_tokens, render, model.count_tokens)
         self.left_out = given_indexes(fitted.left_out, messages, self.messages)
         self.prompt, self.sent = fitted.tokens, fitted.sent
-        self.max_tokens = min(self.params.max_tokens, model.context_tokens - len(self.prompt))
-        self._decoder = model.text_decoder(model.answer_start(self.sent, self.prompt))
-        self._peak_memory_bytes = model.peak_memory_bytes
+        start = model.answer_start(self.sent, self.prompt, self.tools)
+        self._decoder = model.text_decoder(start, has_tools=bool(self.tools))
+        if self.tools:
+            self._read_calls = model.call_reader(self.tools)
 
     def wait_at(self, position: int) -> None:
         """Tell the sender its place in line, when that has changed."""
@@ -116,10 +141,17 @@ class Turn:
         if not self.output:
             self.mailbox.put(Prefill(done_tokens, len(self.prompt), self._reused_tokens))
 
-    def on_token(self, token: int) -> None:
-        """Take one token of the answer."""
+    def on_token(self, token: int, logprobs: Any = None) -> None:
+        """Take one token of the answer, and the log-probabilities that it was chosen from."""
         self._count(token)
+        if self._score is None:
+            self._emit(self._decoder.add(token))
+            return
+        if self._decoder.kind == "text":
+            self._scored.add(self._score(token, logprobs))
         self._emit(self._decoder.add(token))
+        if self._decoder.kind != "text":
+            self._scored.forget()
 
     @property
     def is_stopped(self) -> bool:
@@ -136,6 +168,8 @@ class Turn:
         if self.prompt:
             self._emit(self._decoder.finish(is_stopped_by_model=reason == "stop"))
             self._put_text(self._stops.rest() if self._stops else "")
+            if not self.is_stopped and (tokens := self._scored.take_rest()):
+                self.mailbox.put(TextDelta("", tokens))
         stats = self._stats()
         if self.output:
             self.on_answered(self.model_id, stats)
@@ -155,18 +189,29 @@ class Turn:
         self.output.append(token)
         self.tokens_since_insert += 1
 
-    def _emit(self, pieces: list[tuple[bool, str]]) -> None:
-        for is_reasoning, text in pieces:
+    def _emit(self, pieces: "list[Piece]") -> None:
+        for kind, text in pieces:
             if self.is_stopped:
                 return
-            if is_reasoning:
+            if kind == "reasoning":
                 self.mailbox.put(ReasoningDelta(text))
+            elif kind == "tool":
+                self._put_calls(text)
             else:
                 self._put_text(self._stops.pass_on(text) if self._stops else text)
 
     def _put_text(self, text: str) -> None:
         if text:
-            self.mailbox.put(TextDelta(text))
+            tokens = self._scored.take(text) if self._score else ()
+            self.mailbox.put(TextDelta(text, tokens))
+
+    def _put_calls(self, text: str) -> None:
+        """Hand out calls; what is none, or only half of one, is text."""
+        try:
+            self.mailbox.put(ToolCalls(self._read_calls(text)))
+        except EngineError as error:
+            logger.info("a tool call could not be read: %s", error)
+            self._put_text(text)
 
     def _stats(self) -> GenerationStats:
         now = time.perf_counter()

@@ -1,6 +1,6 @@
 """The body of a request to another server. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.records import Message, SamplingParams
@@ -8,17 +8,22 @@ from engine.records import Message, SamplingParams
 _OURS = SamplingParams()
 
 
-def question(messages: Sequence[Message], params: SamplingParams, model: str) -> dict[str, Any]:
+def question(
+    messages: Sequence[Message], params: SamplingParams, model: str,
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:  # fmt: skip
     """What /chat/completions takes. What OpenAI itself does not know is sent only when set."""
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": m.role, "content": m.text} for m in messages],
+        "messages": [_message(message) for message in messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         "temperature": params.temperature,
         "top_p": params.top_p,
         "max_tokens": params.max_tokens,
     }
+    if tools:
+        body["tools"] = [dict(tool) for tool in tools]
     if params.stop:
         body["stop"] = list(params.stop)
     if params.seed is not None:
@@ -27,3 +32,19 @@ def question(messages: Sequence[Message], params: SamplingParams, model: str) ->
         if getattr(params, name) != getattr(_OURS, name):
             body[name] = getattr(params, name)
     return body
+
+
+def _message(message: Message) -> dict[str, Any]:
+    raw: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        raw["tool_calls"] = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        raw["tool_call_id"] = message.tool_call_id
+    return raw

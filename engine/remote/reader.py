@@ -16,10 +16,12 @@ from engine.records import (
     GenerationStats,
     ReasoningDelta,
     TextDelta,
+    ToolCall,
 )
 
 MAX_ANSWER_CHARS = 4_000_000
 MAX_TOLD_CHARS = 300
+MAX_CALLS = 128
 _MAX_TOKENS = 10**9
 _DONE = "[DONE]"
 _REASONS: dict[str, FinishReason] = {"length": "length", "max_tokens": "length"}
@@ -36,6 +38,7 @@ class AnswerReader:
         self._pieces = 0
         self._chars = 0
         self._usage: dict[str, Any] = {}
+        self._calls: dict[int, dict[str, str]] = {}
         self.reason: FinishReason | None = None
         self.is_done = False
         self.is_answer = False
@@ -88,10 +91,37 @@ class AnswerReader:
             decode_per_s=more_tokens / decode_s if decode_s > 0 else 0.0,
         )
 
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Tool calls that have come; whole once the answer is."""
+        return tuple(
+            ToolCall(call["id"] or f"call_{place}", call["name"], call["arguments"] or "{}")
+            for place, call in sorted(self._calls.items())
+            if call["name"]
+        )
+
+    def _take_calls(self, raw: object) -> None:
+        """Add pieces of calls to what has come of them."""
+        for place, one in enumerate(raw if isinstance(raw, list) else ()):
+            if not isinstance(one, dict):
+                continue
+            index = _whole(one.get("index"))
+            index = place if index is None else index
+            if index >= MAX_CALLS:
+                continue
+            call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
+            function = one.get("function")
+            function = function if isinstance(function, dict) else {}
+            call["id"] = call["id"] or _text(one.get("id"))
+            call["name"] = call["name"] or _text(function.get("name"))
+            arguments = _text(function.get("arguments"))
+            call["arguments"] += arguments
+            self._chars += len(arguments)
+
     def _news(self, delta: dict[str, Any]) -> list[ChatEvent]:
         events: list[ChatEvent] = []
         thought = _text(delta.get("reasoning_content") or delta.get("reasoning"))
         text = _text(delta.get("content"))
+        self._take_calls(delta.get("tool_calls"))
         if thought:
             events.append(ReasoningDelta(thought))
         if text:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,14 @@ from engine.errors import (
     Busy,
     EngineError,
     InUse,
+    InvalidRequest,
     InvalidSource,
     NotInstalled,
     RemoteBroken,
     RemoteError,
 )
 from engine.mailbox import ChatTicket, Mailbox
-from engine.records import Finished, Message, SamplingParams
+from engine.records import Finished, Message, SamplingParams, ToolCalls
 from engine.remote.checks import check_key, check_models, check_name, check_url
 from engine.remote.client import RemoteClient, RemotePatience
 from engine.remote.question import question
@@ -103,22 +104,27 @@ class RemoteService:
         return asked
 
     def chat(
-        self, messages: Sequence[Message], params: SamplingParams, model_id: str
-    ) -> ChatTicket:
+        self, messages: Sequence[Message], params: SamplingParams, model_id: str,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> ChatTicket:  # fmt: skip
         """Ask a server's model to answer; the ticket is as that of a model here.
 
-        Raises NotInstalled for a server that is gone, and Busy. ``messages`` and ``params`` have
-        been checked.
+        Raises NotInstalled for a server that is gone, InvalidRequest for log-probabilities, which
+        servers tell in too many ways, and Busy. ``messages`` and ``params`` have been checked.
         """
         name, _, model = model_id.partition(":")
         source = self._find(name)
+        if params.logprobs is not None:
+            raise InvalidRequest(
+                "Models of other servers give no log-probabilities here.", "Ask without them."
+            )
         with self._lock:
             if self._open_requests >= MAX_OPEN_REQUESTS:
                 raise Busy("Too many answers are being waited for.", "Try again in a moment.")
             self._open_requests += 1
         mailbox = Mailbox(self._forget_request)
         ticket = ChatTicket(mailbox)
-        body = question(messages, params, model)
+        body = question(messages, params, model, tools)
         answering = self._run(self._answer(source, body, ticket, mailbox))
         answering.add_done_callback(lambda done: _close(mailbox, done))
         return ticket
@@ -164,6 +170,8 @@ class RemoteService:
             async for events in self._asking().answer(source, body, reader):
                 for event in events:
                     mailbox.put(event)
+            if calls := reader.calls():
+                mailbox.put(ToolCalls(calls))
             mailbox.put(Finished(reader.reason or "stop", reader.stats()))
         except EngineError as error:
             mailbox.fail(error)

@@ -21,15 +21,15 @@ def _decode(
     """(reasoning, answer) of these tokens."""
     model = loaded_model(engine, LLAMA)
 
-    def decode() -> list[tuple[bool, str]]:
+    def decode() -> list[tuple[str, str]]:
         decoder = model.text_decoder(list(prompt))
         pieces = [piece for token in tokens for piece in decoder.add(token)]
         return pieces + decoder.finish(stopped)
 
     pieces = on_thread(engine, decode)
     return (
-        "".join(text for is_reasoning, text in pieces if is_reasoning),
-        "".join(text for is_reasoning, text in pieces if not is_reasoning),
+        "".join(text for kind, text in pieces if kind == "reasoning"),
+        "".join(text for kind, text in pieces if kind == "text"),
     )
 
 
@@ -68,7 +68,7 @@ def test_half_a_mark_is_text_when_the_answer_was_cut_off(engine: Engine) -> None
 def test_characters_of_several_tokens_come_whole(engine: Engine, text: str) -> None:
     model = loaded_model(engine, LLAMA)
 
-    def decode() -> list[tuple[bool, str]]:
+    def decode() -> list[tuple[str, str]]:
         decoder = model.text_decoder([])
         return [piece for token in _tokens(text) for piece in decoder.add(token)]
 
@@ -85,7 +85,7 @@ def test_half_a_character_at_the_end_is_no_crash(engine: Engine) -> None:
 def test_decoders_do_not_mix(engine: Engine) -> None:
     model = loaded_model(engine, LLAMA)
 
-    def decode() -> tuple[list[tuple[bool, str]], list[tuple[bool, str]]]:
+    def decode() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         one, two = model.text_decoder([]), model.text_decoder([THINK])
         said_one, said_two = [], []
         for a, b in zip(_tokens("first"), _tokens("other"), strict=True):
@@ -94,8 +94,8 @@ def test_decoders_do_not_mix(engine: Engine) -> None:
         return said_one, said_two
 
     said_one, said_two = on_thread(engine, decode)
-    assert ("".join(t for _, t in said_one), {r for r, _ in said_one}) == ("first", {False})
-    assert ("".join(t for _, t in said_two), {r for r, _ in said_two}) == ("other", {True})
+    assert ("".join(t for _, t in said_one), {r for r, _ in said_one}) == ("first", {"text"})
+    assert ("".join(t for _, t in said_two), {r for r, _ in said_two}) == ("other", {"reasoning"})
 
 
 @pytest.mark.parametrize("text", ["a <think>", "<think>", "a </think> <think> b"])

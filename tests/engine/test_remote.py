@@ -4,7 +4,6 @@ import contextlib
 import json
 import socket
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,7 +186,7 @@ def test_closing_ends_every_answer_and_the_thread(tmp_path: Path, server: Script
     tickets = [ask(remote, "slow") for _ in range(3)]
     remote.close()
     assert [read(ticket).reason for ticket in tickets] == ["cancelled"] * 3
-    assert "pomona-remote" not in {thread.name for thread in threading.enumerate()}
+    assert remote._thread is not None and not remote._thread.is_alive()
     with pytest.raises(InUse, match="closing"):
         ask(remote, "well")
     tickets[0].cancel()

@@ -6,8 +6,8 @@ A program that goes away ends its answer at the next token; so does one that sto
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from engine import ChatTicket
 from engine.errors import Cancelled, EngineError
 from engine.records import ChatEvent, Finished, Loading, Queued
+from ui.openai_api.answers import AnswerForm
 from ui.openai_api.errors import RETRY_AFTER_S, ApiError, api_error, error_body
 
 POLL_S = 0.01
@@ -24,19 +25,6 @@ STATUS_WITHIN_S = 20.0
 _BEFORE_THE_MODEL = (Queued, Loading)
 
 logger = logging.getLogger(__name__)
-
-
-class Form(Protocol):
-    """Makes JSON of events."""
-
-    def first_chunk(self) -> dict[str, Any] | None:
-        """The chunk that opens a streamed answer."""
-
-    def chunks(self, events: Sequence[ChatEvent]) -> list[dict[str, Any]]:
-        """Chunks for some events."""
-
-    def whole(self, events: Sequence[ChatEvent]) -> dict[str, Any]:
-        """The answer at once."""
 
 
 def error_response(error: EngineError) -> Response:
@@ -52,7 +40,7 @@ class Delivery(Response):
     """Sends one answer, as it comes from a ticket."""
 
     def __init__(
-        self, ticket: ChatTicket, form: Form, is_streamed: bool,
+        self, ticket: ChatTicket, form: AnswerForm, is_streamed: bool,
         write_timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -102,7 +90,7 @@ class Delivery(Response):
             async for batch in self._batches():
                 events += batch
         except EngineError as error:
-            response = error_response(error)
+            response = error_response(api_error(error, self._form.prompt_field))
         except Cancelled:
             return
         if not self._is_gone:
@@ -131,7 +119,8 @@ class Delivery(Response):
                 sent_at = loop.time()
         except EngineError as error:
             if not is_open:
-                await error_response(error)(scope, receive, send)
+                failure = api_error(error, self._form.prompt_field)
+                await error_response(failure)(scope, receive, send)
                 return
             await self._write(send, _event(error_body(api_error(error))))
         except Cancelled:

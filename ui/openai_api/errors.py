@@ -18,6 +18,7 @@ from engine.errors import (
     NotInstalled,
     QuotaExceeded,
     RemoteError,
+    ToolsUnsupported,
 )
 
 RETRY_AFTER_S = 1
@@ -27,6 +28,7 @@ _KINDS: tuple[tuple[_Errors, tuple[int, str | None, str | None]], ...] = (  # th
     ((InsufficientMemory, InUse), (503, "model", "model_not_available")),
     ((ModelError,), (400, "model", "model_not_usable")),
     ((ContextOverflow,), (400, "messages", "context_length_exceeded")),
+    ((ToolsUnsupported,), (400, "tools", "tools_not_supported")),
     ((InvalidRequest,), (400, "messages", "invalid_value")),
     ((Busy,), (429, None, "server_busy")),
     ((QuotaExceeded,), (429, None, "rate_limit_exceeded")),
@@ -48,11 +50,15 @@ class ApiError(EngineError):
         self.code = code
 
 
-def api_error(error: EngineError) -> ApiError:
-    """An error of the engine with the status that a program expects for it."""
+def api_error(error: EngineError, prompt_field: str = "messages") -> ApiError:
+    """An error of the engine with the status that a program expects for it.
+
+    ``prompt_field`` is where a request has what is to be answered.
+    """
     if isinstance(error, ApiError):
         return error
     status, param, code = _kind(error)
+    param = prompt_field if param == "messages" else param
     failure = ApiError(status, error.text, param, code)
     failure.__cause__ = error
     return failure

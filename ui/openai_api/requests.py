@@ -4,22 +4,19 @@ The form: https://platform.openai.com/docs/api-reference/chat/create. What only 
 runs its own service (user, store, metadata, service_tier) is taken and does nothing.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import InvalidRequest
-from engine.inference import PARAM_RANGES, check_params
-from engine.records import Message, Role, SamplingParams
+from engine.inference import MAX_LOGPROBS, PARAM_RANGES, check_params
+from engine.records import Message, SamplingParams
 from ui.openai_api.errors import ApiError
 from ui.openai_api.fields import Fields
+from ui.openai_api.messages import read_messages, read_tools
 
 MAX_SEED = 2**63 - 1
 _SEEDS = 2**32
-_ROLES: dict[str, Role] = {
-    "system": "system", "developer": "system", "user": "user", "assistant": "assistant",
-}  # fmt: skip
 _NUMBERS = ("temperature", "min_p", "repetition_penalty")
-_TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Wanted:
     """What any request wants: a model, settings that change its own, and the form of the answer."""
 
     model: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any]
     is_streamed: bool = False
     has_usage: bool = False
 
@@ -38,20 +35,55 @@ class Wanted:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A conversation to be answered."""
+    """A conversation to be answered, with functions that may be called."""
 
     wanted: Wanted
     messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """A text to be written on."""
+
+    wanted: Wanted
+    prompt: str
 
 
 def read_chat(body: Fields) -> ChatRequest:
     """A request to /v1/chat/completions. Raises ApiError that names the field."""
     _refuse_what_we_lack(body)
-    raw = body.items("messages")
-    if not raw:
-        body.refuse("messages", "a list of at least one message")
-    messages = tuple(_message(one, f"messages[{n}]") for n, one in enumerate(raw))
-    return ChatRequest(_wanted(body), messages)
+    kind = body.inner("response_format").text("type")
+    if kind not in (None, "text"):
+        body.refuse("response_format", 'of type "text": structured output is not supported')
+    if body.items("modalities") not in ([], ["text"]):
+        body.refuse("modalities", '["text"]')
+    wanted = _wanted(body)
+    count = body.whole("top_logprobs", 0, MAX_LOGPROBS)
+    if body.flag("logprobs"):
+        wanted.settings["logprobs"] = count or 0
+    elif count is not None:
+        body.refuse("top_logprobs", "left out, or logprobs be true")
+    return ChatRequest(wanted, read_messages(body), read_tools(body))
+
+
+def read_completion(body: Fields) -> CompletionRequest:
+    """A request to /v1/completions. Raises ApiError that names the field."""
+    _refuse_what_we_lack(body)
+    for name in ("echo", "suffix"):
+        if body.raw(name):
+            body.refuse(name, "left out: it is not supported")
+    if body.whole("best_of", 1) not in (None, 1):
+        body.refuse("best_of", "1: one answer to each request")
+    wanted = _wanted(body)
+    count = body.whole("logprobs", 0, MAX_LOGPROBS)
+    if count is not None:
+        wanted.settings["logprobs"] = count
+    raw = body.raw("prompt")
+    prompt = raw[0] if isinstance(raw, list) and len(raw) == 1 else raw
+    if not isinstance(prompt, str) or not prompt:
+        body.refuse("prompt", "one text, not empty")
+    return CompletionRequest(wanted, Fields({"prompt": prompt}).text("prompt") or "")
 
 
 def _wanted(body: Fields) -> Wanted:
@@ -101,41 +133,3 @@ def _refuse_what_we_lack(body: Fields) -> None:
             body.refuse(name, "0: use repetition_penalty instead")
     if body.raw("logit_bias"):
         body.refuse("logit_bias", "left out: it is not supported")
-    kind = body.inner("response_format").text("type")
-    if kind not in (None, "text"):
-        body.refuse("response_format", 'of type "text": structured output is not supported')
-    if body.items("modalities") not in ([], ["text"]):
-        body.refuse("modalities", '["text"]')
-
-
-def _message(raw: object, path: str) -> Message:
-    if not isinstance(raw, dict):
-        raise ApiError(400, f"{path} must be an object.", path, "invalid_value")
-    message = Fields(raw, path)
-    role = message.text("role")
-    if role not in _ROLES:
-        message.refuse("role", "system, developer, user or assistant")
-    reasoning = message.text("reasoning_content") or ""
-    return Message(_ROLES[role], _content(message), reasoning)
-
-
-def _content(message: Fields) -> str:
-    raw = message.raw("content")
-    if not isinstance(raw, list):
-        text = message.text("content")
-        if text is None:
-            message.refuse("content", "a text, or a list of parts with text")
-        return text
-    parts = []
-    for n, one in enumerate(raw):
-        path = f"{message.name('content')}[{n}]"
-        if not isinstance(one, dict):
-            raise ApiError(400, f"{path} must be an object.", path, "invalid_value")
-        part = Fields(one, path)
-        if part.text("type") not in _TEXT_PARTS:
-            part.refuse("type", '"text": models here read text alone')
-        text = part.text("refusal" if part.text("type") == "refusal" else "text")
-        if text is None:
-            part.refuse("text", "a text")
-        parts.append(text)
-    return "\n".join(parts)

@@ -13,11 +13,11 @@ from engine import Engine
 from engine.errors import EngineError
 from engine.records import SamplingParams
 from ui.errors import telling_errors
-from ui.openai_api.answers import ChatForm, local_entry, remote_entry
+from ui.openai_api.answers import ChatForm, CompletionForm, local_entry, remote_entry
 from ui.openai_api.delivery import WRITE_TIMEOUT_S, Delivery, error_response, unknown_key
-from ui.openai_api.errors import ApiError
+from ui.openai_api.errors import ApiError, api_error
 from ui.openai_api.fields import Fields, parse_body
-from ui.openai_api.requests import Wanted, read_chat
+from ui.openai_api.requests import Wanted, read_chat, read_completion
 
 MAX_BODY_BYTES = 8_000_000
 BODY_TIMEOUT_S = 30.0
@@ -55,8 +55,24 @@ class OpenAIApi:
         asked = read_chat(await _body(request))
         wanted = asked.wanted
         params = await self._params(wanted)
-        ticket = self._engine.chat(asked.messages, params, wanted.model)
+        ticket = self._engine.chat(asked.messages, params, wanted.model, tools=asked.tools)
         form = ChatForm(wanted.model, wanted.has_usage)
+        return Delivery(ticket, form, wanted.is_streamed, self._write_timeout_s)
+
+    async def completion(self, request: Request) -> Response:
+        """POST /v1/completions."""
+        asked = read_completion(await _body(request))
+        wanted = asked.wanted
+        if self._engine.remote.knows(wanted.model):
+            raise ApiError(
+                400, "Models of other servers answer chats alone.", "model", "model_not_usable"
+            )
+        params = await self._params(wanted)
+        form = CompletionForm(wanted.model, wanted.has_usage)
+        try:
+            ticket = self._engine.inference.complete(asked.prompt, params, wanted.model)
+        except EngineError as error:
+            raise api_error(error, form.prompt_field) from error
         return Delivery(ticket, form, wanted.is_streamed, self._write_timeout_s)
 
     async def nothing(self, request: Request) -> Response:
@@ -94,6 +110,7 @@ def openai_routes(engine: Engine, write_timeout_s: float = WRITE_TIMEOUT_S) -> M
         Route("/models", api.guarded(api.models), methods=["GET"]),
         Route("/models/{model:path}", api.guarded(api.model), methods=["GET"]),
         Route("/chat/completions", api.guarded(api.chat), methods=["POST"]),
+        Route("/completions", api.guarded(api.completion), methods=["POST"]),
         Route("/{path:path}", api.guarded(api.nothing), methods=_METHODS),
     ])  # fmt: skip
 
