@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import functools
 import logging
 import math
 import os
@@ -28,7 +29,7 @@ from engine.passwords import make_password, read_password
 from engine.quotas import GuestLimits
 from engine.settings import GUIDE_ID
 from ui.app import build_app, launch_options
-from ui.edges import rest_between_polls
+from ui.edges import hang_up, rest_between_polls
 from ui.guard import visitor_now
 from ui.hosts import Hosts
 from ui.openai_api import openai_routes
@@ -217,7 +218,8 @@ def _serve(this: _Serving, open_browser: bool) -> int:
     server, _, _ = demo.launch(
         server_name=host, server_port=port, prevent_thread_lock=True, **this.options
     )
-    server.router.routes.insert(0, openai_routes(engine))  # before Gradio's pages of any name
+    routes = openai_routes(engine, functools.partial(hang_up, demo.server))
+    server.router.routes.insert(0, routes)  # before Gradio's pages of any name
     engine.inference.start()
     engine.inference.load(this.default_model)
     shown_host = f"[{host}]" if ":" in host else host

@@ -143,12 +143,28 @@ class Engine:
         self.discover.close()
         self.library.close()
 
+    def choose_draft(self, repo_id: str, draft_id: str) -> "Future[LoadedModel]":
+        """Have a smaller model guess this one's words from now on, and load both.
+
+        Raises InUse while it answers; the choice is then as it was.
+        """
+        self.inference.unload(repo_id)
+        self.preferences.choose_draft(repo_id, draft_id)
+        return self.inference.load(repo_id)
+
     def _check(self, repo_id: str) -> CheckedModel:
-        return self.library.check(repo_id, self.preferences.kv_bits(repo_id))
+        checked = self.library.check(repo_id, self.preferences.kv_bits(repo_id))
+        draft_id = self.preferences.draft(repo_id)
+        if draft_id and draft_id in self.library.draft_choices(repo_id):
+            draft = self.library.check(draft_id)
+            both = checked.estimate.with_draft(draft.estimate)
+            return replace(checked, draft=draft, estimate=both)
+        return checked
 
     def _note_use(self, repo_id: str, stats: GenerationStats) -> None:
-        """Remember an answer; with a packed cache its memory says nothing of the usual one's."""
-        if self.preferences.kv_bits(repo_id) < PLAIN_KV_BITS:
+        """Remember an answer. Its memory counts where the model is as usual."""
+        is_usual = self.preferences.kv_bits(repo_id) == PLAIN_KV_BITS
+        if not is_usual or self.preferences.draft(repo_id):
             stats = replace(stats, model_peak_bytes=0)
         self.library.record_use(repo_id, time.time(), stats)
 

@@ -24,6 +24,14 @@ class KVCacheSize:
         windows = sum(min(tokens, size) * per_token for size, per_token in self.windows)
         return self.state_bytes + tokens * self.bytes_per_token + windows
 
+    def plus(self, other: "KVCacheSize") -> "KVCacheSize":
+        """What both keep of the same sequence."""
+        return KVCacheSize(
+            self.state_bytes + other.state_bytes,
+            self.bytes_per_token + other.bytes_per_token,
+            (*self.windows, *other.windows),
+        )
+
     def tokens_within(self, limit_bytes: int, longest_tokens: int) -> int:
         """The longest sequence that fits into ``limit_bytes``, ``longest_tokens`` at most."""
         return max(0, bisect_right(range(longest_tokens + 1), limit_bytes, key=self.bytes_at) - 1)
@@ -54,6 +62,17 @@ class MemoryEstimate:
         if self.narrow is None or here.fit != "too large":
             return here
         return replace(self.narrow, budget_bytes=budget_bytes)
+
+    def with_draft(self, draft: "MemoryEstimate") -> "MemoryEstimate":
+        """Both models in memory for one conversation; they work one after the other."""
+        caches = self.kv_cache, draft.kv_cache
+        both = caches[0].plus(caches[1]) if caches[0] and caches[1] else None
+        narrow = self.narrow and self.narrow.with_draft(draft.narrow or draft)
+        return replace(
+            self, weights_bytes=self.weights_bytes + draft.weights_bytes, kv_cache=both,
+            working_bytes=max(self.working_bytes or 0, draft.working_bytes or 0) or None,
+            unpacked_bytes=self.unpacked_bytes + draft.unpacked_bytes, narrow=narrow,
+        )  # fmt: skip
 
     @property
     def is_slow(self) -> bool:

@@ -22,10 +22,12 @@ class Chosen:
     """``idle_unload_min``: minutes until an unused model leaves the memory, None is never.
 
     ``kv_bits`` by model: how many bits a value of its cache takes, where that is not 16.
+    ``drafts`` by model: the smaller model that guesses its words.
     """
 
     idle_unload_min: int | None = None
     kv_bits: Mapping[str, int] = field(default_factory=dict)
+    drafts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Preferences:
@@ -44,6 +46,17 @@ class Preferences:
     def kv_bits(self, repo_id: str) -> int:
         """Bits of a value in this model's cache; 16 stands for as the model has them."""
         return self._chosen.kv_bits.get(repo_id, PLAIN_KV_BITS)
+
+    def draft(self, repo_id: str) -> str:
+        """The model that guesses this one's words; empty for none."""
+        return self._chosen.drafts.get(repo_id, "")
+
+    def choose_draft(self, repo_id: str, draft_id: str) -> None:
+        """Keep a choice for one model; an empty one is none."""
+        with self._lock:
+            others = {name: kept for name, kept in self._chosen.drafts.items() if name != repo_id}
+            chosen = _drafts({**others, repo_id: draft_id})
+            self._keep(dataclasses.replace(self._chosen, drafts=chosen))
 
     def choose(self, *, idle_unload_min: int | None) -> None:
         """Keep a choice. One that is not offered counts as never; an unwritable disk is logged."""
@@ -75,7 +88,11 @@ def _read(path: Path) -> Chosen:
         return Chosen()
     if not isinstance(value, dict):
         return Chosen()
-    return Chosen(_minutes(value.get("idle_unload_min")), _bits(value.get("kv_bits")))
+    return Chosen(
+        _minutes(value.get("idle_unload_min")),
+        _bits(value.get("kv_bits")),
+        _drafts(value.get("drafts")),
+    )
 
 
 def _minutes(minutes: object) -> int | None:
@@ -89,5 +106,16 @@ def _bits(by_model: object) -> dict[str, int]:
         name: bits
         for name, bits in named
         if isinstance(name, str) and isinstance(bits, int) and bits in PACKED_KV_BITS
+    }
+    return dict(list(found.items())[-MAX_MODELS:])
+
+
+def _drafts(by_model: object) -> dict[str, str]:
+    """As _bits, of names."""
+    named = by_model.items() if isinstance(by_model, dict) else ()
+    found = {
+        name: draft
+        for name, draft in named
+        if isinstance(name, str) and isinstance(draft, str) and draft
     }
     return dict(list(found.items())[-MAX_MODELS:])

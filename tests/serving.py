@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -12,7 +12,9 @@ from starlette.routing import BaseRoute
 
 
 @contextmanager
-def serving(*routes: BaseRoute) -> Iterator[str]:
+def serving(
+    *routes: BaseRoute, on_server: Callable[[uvicorn.Server], object] = lambda _: None
+) -> Iterator[str]:
     """Serve routes on a free port of this computer; gives the address.
 
     The system holds little of what a client does not read, so that the server notices soon.
@@ -22,6 +24,7 @@ def serving(*routes: BaseRoute) -> Iterator[str]:
         timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    on_server(server)
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     line.bind(("127.0.0.1", 0))

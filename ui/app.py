@@ -12,7 +12,7 @@ from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
 from ui.attachments import AttachmentHandlers
 from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
-from ui.chat import build_chat, wire_chat
+from ui.chat import ChatView, build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
 from ui.compare_handlers import CompareHandlers
@@ -20,6 +20,7 @@ from ui.connections import ConnectionsHandlers, build_connections, wire_connecti
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
+from ui.draft_choice import DraftChoiceHandlers, wire_draft_choice
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
@@ -62,10 +63,7 @@ def build_app(
             chat, chatting, models, ChatListHandlers(engine, chatting),
             AttachmentHandlers(engine), CompareHandlers(engine, chatting), demo, chat_tab,
         )  # fmt: skip
-        wire_cache_choice(
-            chat.settings.kv_bits, CacheChoiceHandlers(engine, models.follow_load), chat.model,
-            chat.model_status, chat.conversation,
-        )  # fmt: skip
+        _wire_model_choices(engine, chat, models)
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
         if sharing is not None and shared is not None:
@@ -87,6 +85,15 @@ def build_app(
         default_concurrency_limit=STREAMS_AT_ONCE,
     )
     return demo
+
+
+def _wire_model_choices(engine: Engine, chat: ChatView, models: ModelHandlers) -> None:
+    """What is chosen for a model, and not for an answer."""
+    shown = chat.model, chat.model_status, chat.conversation
+    caches = CacheChoiceHandlers(engine, models.follow_load)
+    wire_cache_choice(chat.settings.kv_bits, caches, *shown)
+    drafts = DraftChoiceHandlers(engine, models.follow_load)
+    wire_draft_choice(chat.settings.draft, drafts, *shown)
 
 
 def launch_options(lifespan: Lifespan) -> dict[str, Any]:

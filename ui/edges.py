@@ -23,6 +23,17 @@ def rest_between_polls(demo: gr.Blocks) -> None:
             setattr(demo._queue, name, max(QUEUE_POLL_S, getattr(demo._queue, name)))
 
 
+def hang_up(server: Any, scope: Scope) -> None:
+    """Cut the connection of a request, with what is still to be sent on it.
+
+    An orderly close would wait for as long as the other side reads nothing. ``server`` is
+    uvicorn's, and what it calls its connections its own secret: where that is gone, they stay.
+    """
+    for connection in list(getattr(getattr(server, "server_state", None), "connections", ())):
+        if getattr(connection, "scope", None) is scope:
+            connection.transport.abort()
+
+
 class PlainPathsForClients:
     """Lets gradio_client read answers that have a ``path`` in them.
 

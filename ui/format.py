@@ -57,6 +57,10 @@ def format_stats(stats: GenerationStats, reason: FinishReason) -> str:
         parts.append(f"{stats.reused_tokens:,} of {stats.prompt_tokens:,} prompt tokens reused")
     else:
         parts.append(f"{stats.prompt_tokens:,} prompt tokens")
+    if stats.draft_gain >= 1:
+        parts.append(f"{stats.draft_gain:.1f} times as fast with its draft model")
+    elif stats.draft_gain:
+        parts.append(f"its draft model made it slower, {stats.draft_gain:.1f} times as fast")
     if ending := _ENDINGS[reason]:
         parts.append(ending)
     return " · ".join(parts)

@@ -9,6 +9,7 @@ import gradio as gr
 
 from engine.records import SamplingParams
 from ui.cache_choice import build_cache_choice
+from ui.draft_choice import build_draft_choice
 
 _FROM_MODEL = "These start from what this model's makers recommend."
 _FROM_US = "This model recommends nothing, so these are Pomona's own."
@@ -35,6 +36,7 @@ class SettingsPanel:
     seed: gr.Number
     overflow: gr.Radio
     kv_bits: gr.Radio
+    draft: gr.Dropdown
     reset: gr.Button
 
     def inputs(self) -> list[Any]:
@@ -94,10 +96,11 @@ def build_settings() -> SettingsPanel:
                 info="The line under an answer says what the model did not see",
             )  # fmt: skip
             kv_bits = build_cache_choice()
+            draft = build_draft_choice()
         reset = gr.Button("Back to the recommended values", size="sm", elem_id="settings-reset")
     return SettingsPanel(
         panel, gr.State(False), note, system_prompt, temperature, top_p, top_k, min_p,
-        repetition_penalty, max_tokens, seed, overflow, kv_bits, reset,
+        repetition_penalty, max_tokens, seed, overflow, kv_bits, draft, reset,
     )  # fmt: skip
 
 

@@ -5,12 +5,9 @@ this thread is text, numbers and our own records.
 """
 
 import contextlib
-import ctypes
-import gc
 import itertools
 import resource
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,7 @@ from engine.errors import (
     ToolsUnsupported,
 )
 from engine.inference.tool_text import Tools, read_calls, template_message
-from engine.records import DeviceFacts, Message, ToolCall
+from engine.records import Message, ToolCall
 
 _OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -34,6 +31,7 @@ from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-f
     generate_step,
     make_stop_sequences,
     make_text_state_machine,
+    speculative_generate_step,
 )
 from mlx_lm.models.cache import (  # noqa: E402
     LRUPromptCache,
@@ -48,6 +46,11 @@ from engine.inference.decoding import (  # noqa: E402
     TextDecoder,
     plain_decoder,
     scorer,
+)
+from engine.inference.device import (  # noqa: E402
+    active_memory_bytes,
+    device_facts,
+    release_memory,
 )
 from engine.inference.sequence_cache import new_cache, try_cache  # noqa: E402
 from engine.preferences import PLAIN_KV_BITS  # noqa: E402
@@ -66,11 +69,11 @@ __all__ = [
     "load_steps",
     "mx",
     "release_memory",
+    "speculative_generate_step",
     "trim_prompt_cache",
 ]
 
 _EVALUATE_BYTES = 64_000_000
-_trim_heap: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
 _DUMMY = "."
 
 
@@ -88,42 +91,6 @@ def foreign_errors(make: Callable[[str], EngineError]) -> Iterator[None]:
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]
         raise make(first_line[:200]) from error
-
-
-def device_facts(has_fast_blas: bool) -> DeviceFacts:
-    """The device that MLX computes on, as it describes itself."""
-    info = mx.device_info()
-    versions = {}
-    for name in ("mlx", "mlx-lm", "transformers", "gradio", "huggingface_hub"):
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    is_gpu = mx.default_device().type == mx.DeviceType.gpu
-    is_metal = is_gpu and mx.metal.is_available()
-    working_set = info.get("max_recommended_working_set_size") or info.get("total_memory")
-    return DeviceFacts(
-        backend="metal" if is_metal else "cuda" if is_gpu else "cpu",
-        device_name=str(info.get("device_name", "unknown")),
-        working_set_bytes=int(working_set) if is_gpu and working_set else None,
-        accelerated_blas=is_gpu or has_fast_blas,
-        versions=versions,
-    )
-
-
-def release_memory() -> None:
-    """Give memory of dropped arrays back to the system.
-
-    glibc keeps what was freed: a 150 MB model was still there after its unload. Its malloc_trim,
-    which other C libraries do not have, hands it over within a millisecond.
-    """
-    gc.collect()
-    mx.clear_cache()
-    if _trim_heap is not None:
-        _trim_heap(0)
-
-
-def active_memory_bytes() -> int:
-    """Bytes that MLX holds in arrays now."""
-    return int(mx.get_active_memory())
 
 
 def load_steps(
@@ -197,31 +164,57 @@ class MlxModel:
         self.tokenizer = tokenizer
         self.context_tokens = 0
         self._unpacked = unpacked
+        self.draft: MlxModel | None = None
         self._kv_bits = kv_bits
         cache = self.new_cache()
-        self.is_batchable = all(hasattr(layer, "merge") for layer in cache)
+        self._can_batch = all(hasattr(layer, "merge") for layer in cache)
         self.is_trimmable = bool(can_trim_prompt_cache(cache))
         self.has_chat_template = bool(tokenizer.has_chat_template)
         self.stop_sequences = make_stop_sequences(tokenizer)
         self._text_states = make_text_state_machine(tokenizer)
 
+    @property
+    def is_batchable(self) -> bool:
+        """Whether several can be answered at once."""
+        return self._can_batch and self.draft is None
+
     def new_cache(self) -> list[Any]:
-        """An empty cache for one sequence."""
-        return new_cache(self.model, self._kv_bits)
+        """An empty cache for one sequence; behind the model's own layers those of its draft."""
+        own = new_cache(self.model, self._kv_bits)
+        return [*own, *self.draft.new_cache()] if self.draft else own
+
+    def take_draft(self, draft: "MlxModel") -> None:
+        """Have a smaller model guess words, if both know the same ones and can be cut back."""
+        has_same_words = self.tokenizer.get_vocab() == draft.tokenizer.get_vocab()
+        if has_same_words and self.is_trimmable and draft.is_trimmable:
+            self.draft = draft
+
+    def drop_draft(self) -> int:
+        """Do without from now on; bytes that this frees."""
+        draft, self.draft = self.draft, None
+        if draft is None:
+            return 0
+        arrays = (array for _, array in tree_flatten(draft.model.parameters()))
+        return int(sum(array.nbytes for array in arrays)) + draft.extra_bytes
 
     @property
     def extra_bytes(self) -> int:
         """Bytes taken for speed alone, which ``save_memory`` gives back."""
-        return self._unpacked.extra_bytes
+        return self._unpacked.extra_bytes + (self.draft.extra_bytes if self.draft else 0)
 
     def unpack_steps(self, has_room: Callable[[int], bool]) -> Iterator[int]:
         """Unpack what there is room for, layer by layer; bytes of each. On a CPU alone."""
-        is_cpu = mx.default_device().type == mx.DeviceType.cpu
-        return self._unpacked.unpack_steps(has_room) if is_cpu else iter(())
+        if mx.default_device().type != mx.DeviceType.cpu:
+            return
+        yield from self._unpacked.unpack_steps(has_room)
+        if self.draft:
+            yield from self.draft.unpack_steps(has_room)
 
     def save_memory(self) -> None:
         """Give up the unpacked layers; answers are slower from now on."""
         self._unpacked.pack()
+        if self.draft:
+            self.draft.save_memory()
 
     def render_prompt(self, messages: Sequence[Message], tools: Tools = ()) -> list[int]:
         """Tokens of the conversation under the model's chat template, ready for its answer.

@@ -42,6 +42,7 @@ class Lane:
         self.memory = PromptMemory(model, cache_sequences)
         self.kv_cache: KVCacheSize | None = None
         self.has_fused_attention = True
+        self.has_lost = False  # a draft that makes it slower: the model is better off without
         self.admit: Callable[[Turn], bool] = lambda _: True
 
     @property

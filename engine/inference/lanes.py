@@ -1,13 +1,16 @@
 """BatchLane serves everybody in one continuous batch: all get their next token in one pass."""
 
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from engine.errors import EngineError, TemplateFailed
 from engine.inference.backend import BatchGenerator, foreign_errors
+from engine.inference.draft_lane import DraftLane as DraftLane
 from engine.inference.lane import Lane
 from engine.inference.lane import step_failed as step_failed
+from engine.inference.pace import Pace
 from engine.inference.sampling import processors_for, sampler_for
 from engine.inference.solo_lane import SoloLane as SoloLane
 from engine.inference.turn import Turn
@@ -24,6 +27,7 @@ class BatchLane(Lane):
         super().__init__(*args)
         self._active: dict[int, Turn] = {}
         self._suspects: deque[Turn] = deque()
+        self._pace = Pace()
         self._generator = self._new_generator()
 
     def _new_generator(self) -> Any:
@@ -75,9 +79,18 @@ class BatchLane(Lane):
         self._admit()
         if not self._active:
             return
-        reading = [turn for turn in self._active.values() if not turn.tokens_since_insert]
-        self._generator.prefill_step_size = self._step_tokens(reading[:_PREFILL_PROMPTS])
+        turns = self._active.values()
+        reading = [turn for turn in turns if not turn.tokens_since_insert][:_PREFILL_PROMPTS]
+        is_writing = any(turn.tokens_since_insert for turn in turns)
+        step_tokens = self._step_tokens(reading)
+        if is_writing:
+            step_tokens = self._pace.bounded(step_tokens)
+        self._generator.prefill_step_size = step_tokens
+        started_at = time.perf_counter()
         prompt_responses, responses = self._generator.next()
+        if not any(response.end_of_prompt for response in prompt_responses):
+            read_tokens = step_tokens * len(prompt_responses)
+            self._pace.note(time.perf_counter() - started_at, read_tokens, is_writing)
         for response in prompt_responses:
             self._on_prefill(response)
         for response in responses:

@@ -133,12 +133,31 @@ class Loads:
         self._publish()
         request.form = form
         self._line.remove(request)
-        steps = self._backend.load_steps(
-            request.checked.path, form.narrow is not None,
-            lambda size: self.room.has_room_for_speed(request.checked, form, size),
-            request.checked.kv_bits,
-        )  # fmt: skip
+        steps = self._steps(request, form)
         self._under_way.append((request, steps))
+
+    def _steps(self, request: LoadRequest, form: MemoryEstimate) -> Iterator[Any]:
+        """The steps of the model's load, and those of the smaller one that drafts for it."""
+        checked, done_bytes = request.checked, 0
+        loaded: Any = None
+
+        def has_room(size_bytes: int) -> bool:
+            return self.room.has_room_for_speed(checked, form, size_bytes)
+
+        is_widened = form.narrow is not None
+        for step in self._backend.load_steps(checked.path, is_widened, has_room, checked.kv_bits):
+            if isinstance(step, tuple):
+                done_bytes = step[1]
+                yield step
+            else:
+                loaded = step
+        draft = checked.draft
+        for step in self._backend.load_steps(draft.path, is_widened, has_room) if draft else ():
+            if isinstance(step, tuple):
+                yield done_bytes + step[0], done_bytes + step[1]
+            else:
+                loaded.take_draft(step)
+        yield loaded
 
     def _find_room(self, request: LoadRequest) -> MemoryEstimate | None:
         """As Room.make_room; raises InsufficientMemory also where waiting would change nothing."""

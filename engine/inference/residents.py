@@ -80,7 +80,7 @@ class Residents:
     def add(self, repo_id: str, lane: Any, form: MemoryEstimate, memory_bytes: int) -> None:
         """Keep a model that was loaded."""
         self._by_id[repo_id] = Resident(lane, form, memory_bytes)
-        self._share_cache()
+        self.share_cache()
 
     def mark_used(self, repo_id: str) -> None:
         """Move a model to the end of the line for being unloaded."""
@@ -92,7 +92,7 @@ class Residents:
         self._by_id[repo_id].lane.close(InUse("The model was unloaded.", "Send the message again."))
         del self._by_id[repo_id]
         self._backend.release_memory()
-        self._share_cache()
+        self.share_cache()
 
     def close(self, error: EngineError) -> None:
         """Take every model out of memory; their requests fail with ``error``."""
@@ -169,9 +169,9 @@ class Residents:
             for resident in self._by_id.values():
                 resident.lane.memory.limit(0)
             self._backend.release_memory()
-            self._share_cache()
+            self.share_cache()
 
-    def _share_cache(self) -> None:
+    def share_cache(self) -> None:
         """Split the prompt cache's bytes evenly among the loaded models."""
         limit = min(self._limits.prompt_cache_bytes, self._budget_bytes() // _PROMPT_CACHE_SHARE)
         for resident in self._by_id.values():

@@ -59,26 +59,39 @@ class SoloLane(Lane):
         assert self._turn is not None
         if len(self._rest) > 1:
             count = min(self._step_tokens([self._turn]), len(self._rest) - 1)
-            self.model.model(mx.array(self._rest[:count])[None], cache=self._prompt_cache)
-            mx.eval([layer.state for layer in self._prompt_cache])
+            self._read(self._rest[:count])
             self._rest = self._rest[count:]
             self._turn.on_prefill(len(self._given) - len(self._rest))
             return
-        turn = self._turn
-        before = mx.array(self._given[:-1], dtype=mx.uint32)
+        self._write_from(self._given)
+
+    def _read(self, tokens: list[int]) -> None:
+        """Put tokens into the cache."""
+        self.model.model(mx.array(tokens)[None], cache=self._prompt_cache)
+        mx.eval([layer.state for layer in self._prompt_cache])
+
+    def _write_from(self, tokens: list[int]) -> None:
+        """Go on after ``tokens``, of which the last one alone is not in the cache."""
         self._tokens = generate_step(
-            mx.array(self._rest),
-            self.model.model,
-            max_tokens=turn.max_tokens - len(turn.output),
-            sampler=sampler_for(turn.params, len(self.model.tokenizer), len(turn.output)),
-            logits_processors=[_with_prompt(p, before) for p in processors_for(turn.params)],
-            prompt_cache=self._prompt_cache,
+            mx.array(tokens[-1:]), self.model.model, **self._options_after(tokens[:-1])
         )
+
+    def _options_after(self, read: list[int]) -> dict[str, Any]:
+        """How to choose what follows: arguments of ``generate_step``."""
+        turn = self._turn
+        assert turn is not None
+        before = mx.array(read, dtype=mx.uint32)
+        return {
+            "max_tokens": turn.max_tokens - len(turn.output),
+            "sampler": sampler_for(turn.params, len(self.model.tokenizer), len(turn.output)),
+            "logits_processors": [_with_prompt(p, before) for p in processors_for(turn.params)],
+            "prompt_cache": self._prompt_cache,
+        }
 
     def _decode_one(self) -> None:
         assert self._turn is not None
         turn = self._turn
-        drawn, logprobs = next(self._tokens)
+        drawn, logprobs, *_ = next(self._tokens)
         token = int(drawn)
         if token in self.model.tokenizer.eos_token_ids:
             turn.on_end_token(token)

@@ -53,6 +53,7 @@ class Turn:
         self.tools: Tools = ()
         self.chat_id = ""
         self.was_looked_up = False
+        self.draft_gain = 0.0
         self.kept_path: Path | None = None
         self.sent: tuple[Message, ...] = ()
         self.left_out: tuple[int, ...] = ()
@@ -233,4 +234,5 @@ class Turn:
             peak_memory_bytes=self._peak_memory_bytes(),
             model_peak_bytes=self.own_peak_bytes(),
             left_out=self.left_out,
+            draft_gain=self.draft_gain,
         )

@@ -163,6 +163,8 @@ class InferenceThread(threading.Thread):
                 self._residents.mark_used(repo_id)
                 if not resident.lane.turns:
                     self._backend.mx.clear_cache()
+                if resident.lane.has_lost and not resident.lane.turns:
+                    self._drop_draft(repo_id)
                 self._publish()
         except Exception as error:
             logger.exception("the lane of %s failed", repo_id)
@@ -171,6 +173,17 @@ class InferenceThread(threading.Thread):
             resident.lane = self._new_lane(repo_id, failed.model, failed.kv_cache)
             resident.lane.memory.take_over(failed.memory)
             self._publish()
+
+    def _drop_draft(self, repo_id: str) -> None:
+        """Go on without a draft that makes answers slower."""
+        resident = self._residents[repo_id]
+        logger.info("the draft of %s makes it slower and is given up", repo_id)
+        lane, model = resident.lane, resident.lane.model
+        lane.close(unexpected(RuntimeError()))  # nobody is in it
+        resident.memory_bytes -= model.drop_draft()
+        resident.lane = self._new_lane(repo_id, model, lane.kv_cache)
+        self._backend.release_memory()
+        self._residents.share_cache()
 
     def submit(self, turn: Any) -> bool:
         """Command: put a request into its model's lane. False when the model is not there."""
@@ -252,14 +265,16 @@ class InferenceThread(threading.Thread):
         lane = self._new_lane(request.repo_id, model, request.form.kv_cache)
         checked, is_widened = request.checked, request.form.narrow is not None
         if checked.weights_id:
+            draft_id = checked.draft.weights_id if model.draft and checked.draft else ""
             self.keeping.attach(
-                request.repo_id, lane, checked.weights_id, checked.kv_bits, is_widened
+                request.repo_id, lane, checked.weights_id, checked.kv_bits, is_widened, draft_id
             )
         self._residents.add(request.repo_id, lane, request.form, request.progress.total_bytes)
         return self._residents.record(request.repo_id)
 
     def _new_lane(self, repo_id: str, model: Any, kv_cache: KVCacheSize | None) -> Any:
         kind = self._lanes.BatchLane if model.is_batchable else self._lanes.SoloLane
+        kind = self._lanes.DraftLane if model.draft else kind
         backend = self.facts.result().backend
         step_tokens = PREFILL_STEP_TOKENS[backend]
         lane = kind(

@@ -18,6 +18,7 @@ from engine.library.folder import FolderFacts, blockers_of, describe_folder, sug
 from engine.library.measured import corrected_memory
 from engine.library.memory import context_tokens, estimate_memory
 from engine.library.metadata import METADATA_NAME, Metadata, read_metadata
+from engine.library.safetensors import check_length
 from engine.library.sources import Place
 from engine.library.usage import Usage
 from engine.records import LocalModel, MemoryEstimate
@@ -168,6 +169,9 @@ def _read(place: Place, sizes: dict[str, int]) -> Description:
     problem = find_problem(place.path, metadata, sizes) if metadata else ""
     try:
         facts = describe_folder(place.path, is_for_list=True)
+        if metadata is None:  # no list of files says how long they should be
+            for file in facts.weight_files:
+                check_length(file)
     except EngineError as error:
         return Description(replace(model, problem=problem or error.message), metadata, None)
     suggested, has_suggestions = suggested_sampling(place.path)

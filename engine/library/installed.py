@@ -12,6 +12,7 @@ from engine.errors import Damaged, InUse, ModelError, NotInstalled
 from engine.library.condition import REPAIR_HINT, find_problem
 from engine.library.delete import clean_trash, execute_delete, plan_delete
 from engine.library.descriptions import Description, Descriptions
+from engine.library.drafts import can_draft, has_same_words
 from engine.library.folder import check_folder, weights_id
 from engine.library.hub_blobs import find_blob
 from engine.library.measured import corrected_memory, load_estimate
@@ -127,6 +128,18 @@ class Library:
         """
         facts = self._descriptions.describe(self._place(repo_id)).facts
         return kv_choices(facts.config, on_cpu=self._on_cpu()) if facts else {}
+
+    def draft_choices(self, repo_id: str) -> tuple[str, ...]:
+        """Installed models that could guess this one's words: of its vocabulary, and much smaller.
+
+        Only where both fit into memory together. Raises NotInstalled.
+        """
+        model = self.find(repo_id)
+        return tuple(
+            other.repo_id
+            for other in self.list()
+            if can_draft(other, model, self._budget_bytes()) and has_same_words(other, model)
+        )
 
     def verify(self, repo_id: str, stop: Callable[[], bool] = never) -> tuple[str, ...]:
         """Paths whose content is not what was downloaded, () when whole; reads every byte.

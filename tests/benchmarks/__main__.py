@@ -10,6 +10,7 @@ from tests.benchmarks.figures import Figure, format_figures
 from tests.benchmarks.library_group import library_figures
 from tests.benchmarks.machine import machine_lines
 from tests.benchmarks.memory_group import memory_figures
+from tests.benchmarks.speed_group import speed_figures
 
 GROUPS: dict[str, Callable[[], Iterable[Figure]]] = {
     "chat": chat_figures,
@@ -17,6 +18,7 @@ GROUPS: dict[str, Callable[[], Iterable[Figure]]] = {
     "download": download_figures,
     "library": library_figures,
     "memory": memory_figures,
+    "speed": speed_figures,
 }
 
 

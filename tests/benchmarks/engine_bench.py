@@ -21,6 +21,7 @@ from tests.benchmarks.models import BenchModel, random_text
 
 READ_EVERY_S = 0.05
 LOAD_TIMEOUT_S = 120.0
+KEEP_TIMEOUT_S = 60.0
 PROMPT_WORDS = 16
 
 
@@ -67,15 +68,28 @@ class EngineBench:
         """A message that no prompt cache knows."""
         return random_text(next(self._seeds), PROMPT_WORDS)
 
-    def ask(self, messages: Sequence[Message], max_tokens: int) -> ChatTicket:
+    def ask(self, messages: Sequence[Message], max_tokens: int, chat_id: str = "") -> ChatTicket:
         """Put a conversation to the engine, greedily."""
         params = SamplingParams(temperature=0.0, max_tokens=max_tokens)
-        return self._inference.chat(messages, params, self.model.repo_id)
+        return self._inference.chat(messages, params, self.model.repo_id, chat_id)
 
-    def answer(self, messages: Sequence[Message], max_tokens: int) -> Answer:
+    def answer(self, messages: Sequence[Message], max_tokens: int, chat_id: str = "") -> Answer:
         """One conversation, alone."""
-        (answer,) = read_all([self.ask(messages, max_tokens)])
+        (answer,) = read_all([self.ask(messages, max_tokens, chat_id)])
         return answer
+
+    def wait_until_kept(self) -> None:
+        """Until all that belongs to chats is on disk."""
+        deadline = time.monotonic() + KEEP_TIMEOUT_S
+        files = self._inference.kept_prompts
+        while self._inference._thread.keeping.nap_s() is not None or files.is_busy:
+            assert time.monotonic() < deadline
+            time.sleep(READ_EVERY_S)
+
+    def forget(self) -> None:
+        """Load the model anew: nothing that it has read is in memory."""
+        self._inference.unload(self.model.repo_id)
+        self.load()
 
     def speeds(self, conversations: int, max_tokens: int) -> Speeds:
         """All conversations through the engine, their reader included.

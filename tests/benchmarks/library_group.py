@@ -1,11 +1,12 @@
 """A thousand installed models listed, beside a second: for the first time, and again.
 
 The folders hold texts as long as those of real models (a tokenizer's settings, an index of four
-shards) and shards without bytes, which a scan never reads. What is measured has no cold disk in
-it: the system has just written those files.
+shards) and shards with real headers, whose tensors are holes: a scan reads no weights. What is
+measured has no cold disk in it: the system has just written those files.
 """
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ MODELS = 1_000
 ROUNDS = 3
 AIM_S = 1.0
 _LAYERS, _SHARDS, _SPECIAL_TOKENS = 36, 4, 256
+_SHARD_BYTES = 600_000_000
 
 
 def library_figures(count: int = MODELS) -> Iterator[Figure]:
@@ -60,7 +62,7 @@ def _find_s(library: Library, count: int) -> float:
 
 def _write_models(settings: Settings, count: int) -> None:
     """Six in ten of Pomona's own, two in the Hub's cache, two of LM Studio's."""
-    texts = _texts()
+    texts, shards = _texts(), _shards()
     for n in range(count):
         name = f"org/model-{n}"
         if n % 10 < 6:
@@ -72,11 +74,13 @@ def _write_models(settings: Settings, count: int) -> None:
         folder.mkdir(parents=True)
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8")
+        for path, header in shards.items():
+            (folder / path).write_bytes(header)
+            os.truncate(folder / path, len(header) + _SHARD_BYTES)
         if n % 10 < 6:
-            files = tuple(
-                RepoFile(path, len(text.encode()), "b" * 40, "c" * 64)
-                for path, text in texts.items()
-            )
+            sizes = {path: len(text.encode()) for path, text in texts.items()}
+            sizes |= {path: len(header) + _SHARD_BYTES for path, header in shards.items()}
+            files = tuple(RepoFile(path, n, "b" * 40, "c" * 64) for path, n in sizes.items())
             write_metadata(folder, Metadata(name, "d" * 40, files, 1.0))
 
 
@@ -93,19 +97,37 @@ def _texts() -> dict[str, str]:
         "chat_template": "{{ messages }} " * 300,
         "added_tokens_decoder": {str(n): token for n in range(_SPECIAL_TOKENS)},
     }
-    parts = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    weight_map = {
-        f"model.layers.{layer}.{part}.{kind}": _shard(layer % _SHARDS)
-        for layer in range(_LAYERS) for part in parts for kind in ("weight", "scales", "biases")
-    }  # fmt: skip
     return {
         "config.json": json.dumps(config, indent=2),
         "tokenizer_config.json": json.dumps(tokenizer, indent=2),
         "tokenizer.json": "{}",
         "generation_config.json": json.dumps({"temperature": 0.6, "top_k": 20}),
-        "model.safetensors.index.json": json.dumps({"weight_map": weight_map}, indent=2),
-        **{_shard(n): "" for n in range(_SHARDS)},
+        "model.safetensors.index.json": json.dumps({"weight_map": _weight_map()}, indent=2),
     }
+
+
+def _weight_map() -> dict[str, str]:
+    """Each tensor's shard."""
+    parts = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    return {
+        f"model.layers.{layer}.{part}.{kind}": _shard(layer % _SHARDS)
+        for layer in range(_LAYERS) for part in parts for kind in ("weight", "scales", "biases")
+    }  # fmt: skip
+
+
+def _shards() -> dict[str, bytes]:
+    """Each shard's header; together its tensors take _SHARD_BYTES."""
+    headers = {}
+    for shard in map(_shard, range(_SHARDS)):
+        names = [name for name, where in _weight_map().items() if where == shard]
+        ends = [_SHARD_BYTES * (n + 1) // len(names) for n in range(len(names))]
+        entries = {
+            name: {"dtype": "U8", "shape": [end - start], "data_offsets": [start, end]}
+            for name, start, end in zip(names, [0, *ends], ends, strict=False)
+        }
+        raw = json.dumps(entries).encode()
+        headers[shard] = len(raw).to_bytes(8, "little") + raw
+    return headers
 
 
 def _shard(number: int) -> str:

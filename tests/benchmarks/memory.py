@@ -23,14 +23,43 @@ def ask_memory_bytes(times: int) -> tuple[float, float]:
     return last, first
 
 
-def _cycle(times: int, folder: Path) -> tuple[int, int]:
-    """Load and unload ``times`` times: bytes after the first time and after the last."""
+def ask_given_back_bytes(path: Path) -> tuple[float, float]:
+    """(given back by an unload, taken by the load) of the model in ``path``, in a fresh process.
+
+    The Guide is loaded and unloaded first, so that what a first load imports is there already.
+    """
+    before, loaded, after = ask_module("memory", str(path))
+    return loaded - after, loaded - before
+
+
+def _load_once(path: Path, folder: Path) -> tuple[int, int, int]:
+    """Bytes before a load, after it, and after the unload."""
+    engine = _open_engine(folder, path)
+    for repo_id in (GUIDE_ID, path.name):
+        before = _memory_bytes(engine)
+        engine.inference.load(repo_id).result(LOAD_TIMEOUT_S)
+        loaded = _memory_bytes(engine)
+        engine.inference.unload(repo_id)
+    found = before, loaded, _memory_bytes(engine)
+    engine.close()
+    return found
+
+
+def _open_engine(folder: Path, *models: Path) -> Engine:
     engine = Engine.open(
         Settings.from_environment(
-            {"HOME": str(folder)}, models_dir=folder / "models", data_dir=folder / "data"
+            {"HOME": str(folder)}, models_dir=folder / "models", data_dir=folder / "data",
+            extra_models=models,
         )
-    )
+    )  # fmt: skip
     engine.inference.start()
+    engine.inference.device_facts()
+    return engine
+
+
+def _cycle(times: int, folder: Path) -> tuple[int, int]:
+    """Load and unload ``times`` times: bytes after the first time and after the last."""
+    engine = _open_engine(folder)
     after_bytes = []
     for _ in range(times):
         engine.inference.load(GUIDE_ID).result(LOAD_TIMEOUT_S)
@@ -58,4 +87,11 @@ def resident_bytes() -> int:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as name:
-        print(json.dumps(_cycle(int(sys.argv[1]), Path(name))))
+        asked = sys.argv[1]
+        print(
+            json.dumps(
+                _cycle(int(asked), Path(name))
+                if asked.isdecimal()
+                else _load_once(Path(asked), Path(name))
+            )
+        )

@@ -55,30 +55,38 @@ def make_endless_guide(folder: Path) -> BenchModel:
 
 def make_random_model(folder: Path) -> BenchModel:
     """A llama of random 4-bit weights with float32 scales, several times as large as the Guide."""
-    path = folder / "random-llama"
+    config = {
+        "model_type": "llama", "hidden_size": 512, "intermediate_size": 1408,
+        "num_hidden_layers": 10, "num_attention_heads": 8, "num_key_value_heads": 4,
+        "rope_theta": 10000.0, "tie_word_embeddings": True,
+    }  # fmt: skip
+    return BenchModel("random 32M", _write_random(folder / "random-llama", config))
+
+
+def make_speed_model(folder: Path) -> BenchModel:
+    """A Qwen3 of 85M random weights in 4 bits, its scales in bfloat16, as the Hub has them."""
+    config = {
+        "model_type": "qwen3", "hidden_size": 768, "intermediate_size": 2304,
+        "num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 4,
+        "head_dim": 64, "rope_theta": 1000000.0, "tie_word_embeddings": True,
+        "torch_dtype": "bfloat16",
+    }  # fmt: skip
+    return BenchModel("random 85M", _write_random(folder / "random-qwen3", config))
+
+
+def _write_random(path: Path, config: dict[str, Any]) -> Path:
     path.mkdir(parents=True)
     guide = json.loads((GUIDE_DIR / "config.json").read_text(encoding="utf-8"))
-    config = _endless(
-        {
-            "model_type": "llama",
-            "hidden_size": 512,
-            "intermediate_size": 1408,
-            "num_hidden_layers": 10,
-            "num_attention_heads": 8,
-            "num_key_value_heads": 4,
-            "rms_norm_eps": 1e-5,
-            "rope_theta": 10000.0,
-            "vocab_size": guide["vocab_size"],
-            "tie_word_embeddings": True,
-            "quantization": {"group_size": 64, "bits": 4},
-        }
-    )
-    _write_json(path / "config.json", config)
+    more = {
+        "rms_norm_eps": 1e-5, "vocab_size": guide["vocab_size"],
+        "quantization": {"group_size": 64, "bits": 4},
+    }  # fmt: skip
+    _write_json(path / "config.json", _endless({**config, **more}))
     _write_tokenizer(path)
     subprocess.run(
         module_command("random_weights", str(path)), cwd=ROOT, env=quiet_environment(), check=True
     )
-    return BenchModel("random 32M", path)
+    return path
 
 
 def random_text(seed: int, words: int) -> str:

@@ -67,6 +67,25 @@ def test_a_thousand_models_of_all_sources_are_listed(settings: Settings, tmp_pat
     assert library.names() == expected.keys()
 
 
+@pytest.mark.parametrize("source", ["pomona", "huggingface", "lmstudio"])
+@pytest.mark.parametrize("kept_bytes", [0, 7, 100, -1_000, -1])
+def test_weights_that_another_program_left_unfinished_are_damaged_in_the_list(
+    settings: Settings, source: str, kept_bytes: int
+) -> None:
+    folder = {
+        "pomona": settings.models_dir / PLACE_NAME,
+        "huggingface": _hub_folder(settings, PLACE_NAME),
+        "lmstudio": settings.lmstudio_dirs[0] / PLACE_NAME,
+    }[source]
+    write_model(folder, shards=2)
+    library = _open(settings)
+    assert library.find(PLACE_NAME).will_chat
+    weights = folder / "model-00002-of-00002.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept_bytes])
+    model = next(model for model in library.list() if model.repo_id == PLACE_NAME)
+    assert model.is_damaged and weights.name in model.problem and not model.is_repairable
+
+
 def test_no_more_are_listed_than_the_limit(settings: Settings) -> None:
     for n in range(6):
         write_model(settings.models_dir / "org" / str(n))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -17,7 +18,7 @@ GUIDE = "pomona/guide"
 TINY = "tiny/llama"
 STATS = {
     "prompt_tokens", "reused_tokens", "output_tokens", "time_to_first_token_s", "prefill_per_s",
-    "decode_per_s", "peak_memory_bytes", "model_peak_bytes", "left_out",
+    "decode_per_s", "peak_memory_bytes", "model_peak_bytes", "left_out", "draft_gain",
 }  # fmt: skip
 
 
@@ -31,7 +32,8 @@ def app(folder: Path) -> Iterator[RunningApp]:
     write_model(folder / "models" / TINY, context=256)
     damaged = write_model(folder / "models" / "tiny" / "damaged", shards=2)
     (damaged / "model-00002-of-00002.safetensors").unlink()
-    with running_app(folder) as app:
+    environment = {"HF_HUB_OFFLINE": "1", "GRADIO_MCP_SERVER": "True"}
+    with running_app(folder, environment=environment) as app:
         yield app
 
 
@@ -134,6 +136,11 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(
     with pytest.raises(AppError, match=words):
         client.predict(messages, model, params, api_name="/chat")
     assert client.predict(ask("Hello"), None, {}, api_name="/chat")["text"]
+
+
+def test_there_is_no_mcp_server_whatever_the_environment_says(app: RunningApp) -> None:
+    for path in ("", "/", "/schema", "/sse", "/http"):
+        assert httpx.get(f"{app.url}/gradio_api/mcp{path}").status_code == 404
 
 
 def test_the_openai_client_is_answered_on_the_same_port(app: RunningApp, folder: Path) -> None:

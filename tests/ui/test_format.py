@@ -81,3 +81,13 @@ def test_the_line_says_which_messages_the_model_did_not_see() -> None:
     marked = html.unescape(format_left_out({**note, "first": "*a* [b](c) <i>"}))
     assert "“*a* [b](c) <i>”" in marked
     assert not set("*[<") & set(format_left_out({**note, "first": "*a* [b](c) <i>"}))
+
+
+def test_the_line_says_what_a_draft_model_gained() -> None:
+    def line(gain: float) -> str:
+        stats = GenerationStats(prompt_tokens=3, output_tokens=1, draft_gain=gain)
+        return format_stats(stats, "stop")
+
+    assert "1.6 times as fast with its draft model" in line(1.62)
+    assert "made it slower, 0.7 times as fast" in line(0.7)
+    assert "draft" not in line(0)

@@ -6,7 +6,7 @@ A program that goes away ends its answer at the next token; so does one that sto
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -19,10 +19,14 @@ from ui.openai_api.answers import AnswerForm
 from ui.openai_api.errors import RETRY_AFTER_S, ApiError, api_error, error_body
 
 POLL_S = 0.01
+LONGEST_POLL_S = 0.05  # where nothing has come for long
 WRITE_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 10.0
 STATUS_WITHIN_S = 20.0
 _BEFORE_THE_MODEL = (Queued, Loading)
+
+HangUp = Callable[[Scope], None]
+"""Cuts the connection of a request."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +45,14 @@ class Delivery(Response):
 
     def __init__(
         self, ticket: ChatTicket, form: AnswerForm, is_streamed: bool,
-        write_timeout_s: float = WRITE_TIMEOUT_S,
+        write_timeout_s: float, hang_up: HangUp,
     ) -> None:  # fmt: skip
         super().__init__()
         self._ticket = ticket
         self._form = form
         self._is_streamed = is_streamed
         self._write_timeout_s = write_timeout_s
+        self._hang_up = hang_up
         self._is_gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,6 +65,8 @@ class Delivery(Response):
                 await self._send_whole(scope, receive, send)
         except TimeoutError:
             logger.info("a program that stopped reading its answer was dropped")
+            self._hang_up(scope)
+            await asyncio.sleep(0)  # the server notices
         finally:
             self._ticket.cancel()
             leaving.cancel()
@@ -75,13 +82,15 @@ class Delivery(Response):
 
         Raises the request's EngineError.
         """
+        pause_s = POLL_S
         while not self._is_gone:
             events = self._ticket.drain(timeout_s=0)
             yield events
             if any(isinstance(event, Finished) for event in events):
                 return
+            pause_s = POLL_S if events else min(pause_s * 1.1, LONGEST_POLL_S)
             if not events:
-                await asyncio.sleep(POLL_S)
+                await asyncio.sleep(pause_s)
 
     async def _send_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         events: list[ChatEvent] = []

@@ -9,12 +9,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from engine import Engine
+from engine import ChatTicket, Engine
 from engine.errors import EngineError
 from engine.records import SamplingParams
 from ui.errors import telling_errors
-from ui.openai_api.answers import ChatForm, CompletionForm, local_entry, remote_entry
-from ui.openai_api.delivery import WRITE_TIMEOUT_S, Delivery, error_response, unknown_key
+from ui.openai_api.answers import AnswerForm, ChatForm, CompletionForm, local_entry, remote_entry
+from ui.openai_api.delivery import WRITE_TIMEOUT_S, Delivery, HangUp, error_response, unknown_key
 from ui.openai_api.errors import ApiError, api_error
 from ui.openai_api.fields import Fields, parse_body
 from ui.openai_api.requests import Wanted, read_chat, read_completion
@@ -29,9 +29,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 class OpenAIApi:
     """One method per route. Every one asks for the key first."""
 
-    def __init__(self, engine: Engine, write_timeout_s: float) -> None:
+    def __init__(self, engine: Engine, write_timeout_s: float, hang_up: HangUp) -> None:
         self._engine = engine
         self._write_timeout_s = write_timeout_s
+        self._hang_up = hang_up
         self._started_at = time.time()
 
     async def models(self, _: Request) -> Response:
@@ -56,8 +57,7 @@ class OpenAIApi:
         wanted = asked.wanted
         params = await self._params(wanted)
         ticket = self._engine.chat(asked.messages, params, wanted.model, tools=asked.tools)
-        form = ChatForm(wanted.model, wanted.has_usage)
-        return Delivery(ticket, form, wanted.is_streamed, self._write_timeout_s)
+        return self._deliver(ticket, ChatForm(wanted.model, wanted.has_usage), wanted)
 
     async def completion(self, request: Request) -> Response:
         """POST /v1/completions."""
@@ -73,7 +73,7 @@ class OpenAIApi:
             ticket = self._engine.inference.complete(asked.prompt, params, wanted.model)
         except EngineError as error:
             raise api_error(error, form.prompt_field) from error
-        return Delivery(ticket, form, wanted.is_streamed, self._write_timeout_s)
+        return self._deliver(ticket, form, wanted)
 
     async def nothing(self, request: Request) -> Response:
         """Any other path."""
@@ -93,6 +93,9 @@ class OpenAIApi:
 
         return answer
 
+    def _deliver(self, ticket: ChatTicket, form: AnswerForm, wanted: Wanted) -> Response:
+        return Delivery(ticket, form, wanted.is_streamed, self._write_timeout_s, self._hang_up)
+
     async def _params(self, wanted: Wanted) -> SamplingParams:
         suggested, _ = await asyncio.to_thread(self._engine.suggested, wanted.model)
         return wanted.params(suggested)
@@ -103,9 +106,11 @@ class OpenAIApi:
             raise unknown_key()
 
 
-def openai_routes(engine: Engine, write_timeout_s: float = WRITE_TIMEOUT_S) -> Mount:
-    """Everything under /v1."""
-    api = OpenAIApi(engine, write_timeout_s)
+def openai_routes(
+    engine: Engine, hang_up: HangUp = lambda _: None, write_timeout_s: float = WRITE_TIMEOUT_S
+) -> Mount:
+    """Everything under /v1. ``hang_up`` cuts the connection of who stopped reading."""
+    api = OpenAIApi(engine, write_timeout_s, hang_up)
     return Mount("/v1", routes=[
         Route("/models", api.guarded(api.models), methods=["GET"]),
         Route("/models/{model:path}", api.guarded(api.model), methods=["GET"]),
