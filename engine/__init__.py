@@ -25,6 +25,7 @@ from engine.inference import (
 from engine.library import Library
 from engine.machine import describe_machine, memory_budget_bytes
 from engine.preferences import PLAIN_KV_BITS, Preferences
+from engine.presets import Presets
 from engine.records import (
     CheckedModel,
     DeviceFacts,
@@ -49,6 +50,7 @@ class Engine:
         self.settings = settings
         self.api_key = ApiKey(settings.data_dir / "api_key")
         self.preferences = Preferences(settings.data_dir / "preferences.json")
+        self.presets = Presets(settings.data_dir / "presets.json")
         self.library = Library(
             settings, supported_architectures, self._known_budget_bytes, self._why_in_use,
             self._is_on_cpu,

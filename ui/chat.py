@@ -24,10 +24,12 @@ from ui.compare import (
     wire_compare,
 )
 from ui.compare_handlers import CompareHandlers
+from ui.context_meter import build_meter
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format import format_pill
 from ui.model_picker import HERE, ModelHandlers, examples_for
+from ui.presets import PresetView, build_preset_choice, build_presets
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
 LATEX: list[dict[str, str | bool]] = [
@@ -52,6 +54,8 @@ class ChatView:
     box: gr.Textbox
     attachments: Attachments
     compare: CompareView
+    presets: PresetView
+    meter: gr.HTML
 
 
 def build_chat() -> ChatView:
@@ -90,19 +94,23 @@ def build_chat() -> ChatView:
                     )  # fmt: skip
                 with gr.Row(elem_id="composer-bar"):
                     button = build_compare_button()
+                    preset = build_preset_choice()
+                    meter = build_meter()
         settings = build_settings()
+        with settings.panel:
+            presets = build_presets(preset)
     return ChatView(
         gr.State(Conversation(), delete_callback=Conversation.close),
         chats, model, model_status, new_chat, settings_button, settings, log, box,
-        Attachments(attach, chips), CompareView(button, choice, columns),
+        Attachments(attach, chips), CompareView(button, choice, columns), presets, meter,
     )  # fmt: skip
 
 
 def wire_chat(
     view: ChatView, chatting: ChatHandlers, models: ModelHandlers, listing: ChatListHandlers,
     attaching: AttachmentHandlers, comparing: CompareHandlers, demo: gr.Blocks, tab: gr.Tab,
-) -> None:  # fmt: skip
-    """Which event calls which handler."""
+) -> list[Any]:  # fmt: skip
+    """Which event calls which handler; gives the events after which the chat is another one."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     conversation, shown = view.conversation, [view.log, view.box]
     chosen = [view.model_status, view.log, *view.settings.outputs()]
@@ -116,8 +124,9 @@ def wire_chat(
         shows_errors(models.choose_model), [view.model, conversation], chosen, **private
     )
     files = shows_errors(attaching.chips), conversation, view.attachments.chips
-    for answered in _wire_answers(view, chatting, listing):
-        answered.then(*files, **private)
+    changed = _wire_answers(view, chatting, listing)
+    for event in changed:
+        event.then(*files, **private)
     wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
     opened = wire_chat_list(view.chats, listing, conversation, shown)
     page = ComparePage(
@@ -127,6 +136,7 @@ def wire_chat(
     for left in (view.new_chat.click, view.chats.files.button.upload):
         left(shows_errors(comparing.close), None, view.compare.panel, queue=False, **private)
     wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
+    return [*changed, opened]
 
 
 def _wire_answers(view: ChatView, chatting: ChatHandlers, listing: ChatListHandlers) -> list[Any]:

@@ -26,7 +26,7 @@ _TYPES: dict[ExportKind, str] = {
     "markdown": "text/markdown", "html": "text/html", "json": "application/json",
 }  # fmt: skip
 # The browser saves the text itself, so that no file of a conversation is left on the server.
-_SAVE_JS = """(file) => {
+SAVE_JS = """(file) => {
   if (!file) return;
   const url = URL.createObjectURL(new Blob([file.text], {type: file.type + ';charset=utf-8'}));
   const link = document.createElement('a');
@@ -104,7 +104,7 @@ def wire_chat_files(
     """Which event calls which handler; ``listing`` is how the list of chats is shown anew."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     entries.download(shows_errors(handlers.save), conversation, view.saved, **private).success(
-        None, view.saved, None, js=_SAVE_JS, **private
+        None, view.saved, None, js=SAVE_JS, **private
     )
     entries.upload(shows_errors(handlers.refuse), None, None, **private)
     view.button.upload(

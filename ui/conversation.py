@@ -45,7 +45,8 @@ class Conversation:
     is what the model picker lists: label and id. ``owners`` are the messages behind the blocks of
     the log. ``store`` holds a guest's conversations, for as long as the session lasts.
     ``attached`` are the files that go with the next message; ``unfolded`` are those in the log
-    whose text is shown, by message and place. ``is_comparing`` is whether the next message goes to
+    whose text is shown, by message and place. ``preset`` is the name of the chosen one.
+    ``is_comparing`` is whether the next message goes to
     several models; ``compared`` are the answers that stand in columns instead of the log, and
     ``comes_back`` whether the page has yet to follow them.
     """
@@ -64,6 +65,7 @@ class Conversation:
     store: Chats | None = None
     attached: tuple[Attachment, ...] = ()
     unfolded: set[tuple[int, int]] = field(default_factory=set)
+    preset: str = ""
     is_comparing: bool = False
     compared: Comparison | None = None
     comes_back: bool = False
