@@ -54,7 +54,7 @@ def test_a_preset_is_saved_chosen_exported_deleted_and_imported(
     name.fill("Poet")
     page.locator("#preset-delete").click()
     expect(page.locator("#preset input")).to_have_value("No preset")
-    page.locator("#preset-import input[type=file]").set_input_files(file)
+    page.locator("#presets input[type=file]").set_input_files(file)
     expect(chat.toast).to_contain_text("1 preset imported")
     choose_preset(chat, "Poet")
     expect(prompt).to_have_value("Answer in verse")
