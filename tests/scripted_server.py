@@ -100,6 +100,10 @@ _CALLS = (
     piece(tool_calls=[7, {"index": 10**9}, {"index": 0, "function": {"arguments": ' "x"}'}}]),
     piece("tool_calls"), _END,
 )  # fmt: skip
+_THOUGHTS = (
+    piece(content="<th"), piece(content="ink>hm </"), piece(content="i> hm</think"),
+    piece(content=">\nso <think>"), piece("stop"), _END,
+)  # fmt: skip
 SCRIPTS: dict[str, Callable[[Scripted], Any]] = {
     "well": lambda _: _said(*_WELL),
     "busy": lambda _: _said(*_WELL),
@@ -111,6 +115,7 @@ SCRIPTS: dict[str, Callable[[Scripted], Any]] = {
         'data: {"choices": [{"delta": {"content": 7}}]}\n\n', *_WELL,
     ),
     "calls": lambda _: _said(*_CALLS),
+    "thinks": lambda _: _said(*_THOUGHTS),
     "whole": lambda _: JSONResponse(_WHOLE),
     "slow": lambda server: server.slowly(),
     "dies": lambda _: _dying(),

@@ -25,21 +25,15 @@ Updates = AsyncIterator[tuple[Any, ...]]
 class Answering:
     """Holds the engine; what one page shows is in its Conversation.
 
-    Updates are values for the log and the box. ``keeps_chats`` is whether conversations go to the
-    disk; otherwise each page has its own, in memory.
+    Updates are values for the log and the box.
     """
 
-    def __init__(self, engine: Engine, keeps_chats: bool = True) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keeps_chats = keeps_chats
 
     def chats_of(self, conversation: Conversation) -> Chats:
         """Where this visitor's conversations are."""
-        if self._keeps_chats:
-            return self._engine.chats
-        if conversation.store is None:
-            conversation.store = Chats(None)
-        return conversation.store
+        return self._engine.chats
 
     def say(self, conversation: Conversation, text: str) -> int:
         """Store a message with its files at the end; its number. Raises ChatChanged."""

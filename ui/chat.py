@@ -100,7 +100,7 @@ def build_chat() -> ChatView:
         with settings.panel:
             presets = build_presets(preset)
     return ChatView(
-        gr.State(Conversation(), delete_callback=Conversation.close),
+        gr.State(Conversation()),
         chats, model, model_status, new_chat, settings_button, settings, log, box,
         Attachments(attach, chips), CompareView(button, choice, columns), presets, meter,
     )  # fmt: skip

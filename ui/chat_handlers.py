@@ -89,8 +89,6 @@ class ChatHandlers(Answering):
 
     def new_chat(self, conversation: Conversation) -> tuple[Any, ...]:
         """Begin with an empty log. What stands in the box stays; an answer goes on being kept."""
-        if not self._keeps_chats:
-            self.stop(conversation)
         conversation.show(None)
         return [], gr.Textbox(**IDLE_BOX)
 

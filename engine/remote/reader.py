@@ -17,7 +17,9 @@ from engine.records import (
     ReasoningDelta,
     TextDelta,
     ToolCall,
+    ToolCalls,
 )
+from engine.remote.think_marks import ThinkMarks
 
 MAX_ANSWER_CHARS = 4_000_000
 MAX_TOLD_CHARS = 300
@@ -38,6 +40,7 @@ class AnswerReader:
         self._pieces = 0
         self._chars = 0
         self._usage: dict[str, Any] = {}
+        self._marks = ThinkMarks()
         self._calls: dict[int, dict[str, str]] = {}
         self.reason: FinishReason | None = None
         self.is_done = False
@@ -91,8 +94,14 @@ class AnswerReader:
             decode_per_s=more_tokens / decode_s if decode_s > 0 else 0.0,
         )
 
-    def calls(self) -> tuple[ToolCall, ...]:
-        """Tool calls that have come; whole once the answer is."""
+    def ending(self, is_whole: bool) -> list[ChatEvent]:
+        """What was held back; with the tool calls, where the answer came to its end."""
+        events = _deltas(*self._marks.rest())
+        if is_whole and (calls := self._made_calls()):
+            events.append(ToolCalls(calls))
+        return events
+
+    def _made_calls(self) -> tuple[ToolCall, ...]:
         return tuple(
             ToolCall(call["id"] or f"call_{place}", call["name"], call["arguments"] or "{}")
             for place, call in sorted(self._calls.items())
@@ -118,22 +127,18 @@ class AnswerReader:
             self._chars += len(arguments)
 
     def _news(self, delta: dict[str, Any]) -> list[ChatEvent]:
-        events: list[ChatEvent] = []
         thought = _text(delta.get("reasoning_content") or delta.get("reasoning"))
         text = _text(delta.get("content"))
         self._take_calls(delta.get("tool_calls"))
-        if thought:
-            events.append(ReasoningDelta(thought))
-        if text:
-            events.append(TextDelta(text))
-        if events:
+        if thought or text:
             self._last_at = self._clock()
             self._first_at = self._first_at or self._last_at
             self._pieces += 1
             self._chars += len(thought) + len(text)
         if self._chars > MAX_ANSWER_CHARS:
             raise RemoteBroken("The server's answer has no end.", "Ask another model.")
-        return events
+        marked, said = self._marks.split(text) if text else ("", "")
+        return _deltas(thought + marked, said)
 
     def _count(self, name: str) -> int | None:
         return _whole(self._usage.get(name))
@@ -143,6 +148,11 @@ def _whole(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_TOKENS:
         return value
     return None
+
+
+def _deltas(thought: str, text: str) -> list[ChatEvent]:
+    events: list[ChatEvent] = [ReasoningDelta(thought)] if thought else []
+    return [*events, TextDelta(text)] if text else events
 
 
 def _text(value: object) -> str:

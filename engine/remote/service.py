@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from engine.errors import (
     RemoteError,
 )
 from engine.mailbox import ChatTicket, Mailbox
-from engine.records import Finished, Message, SamplingParams, ToolCalls
+from engine.records import ChatEvent, Finished, Message, SamplingParams
 from engine.remote.checks import check_key, check_models, check_name, check_url
 from engine.remote.client import RemoteClient, RemotePatience
 from engine.remote.question import question
@@ -109,14 +109,20 @@ class RemoteService:
     ) -> ChatTicket:  # fmt: skip
         """Ask a server's model to answer; the ticket is as that of a model here.
 
-        Raises NotInstalled for a server that is gone, InvalidRequest for log-probabilities, which
-        servers tell in too many ways, and Busy. ``messages`` and ``params`` have been checked.
+        Raises NotInstalled for a server that is gone, Busy, and InvalidRequest for what servers do
+        in too many ways: log-probabilities, and writing on an answer. ``messages`` and ``params``
+        have been checked.
         """
         name, _, model = model_id.partition(":")
         source = self._find(name)
         if params.logprobs is not None:
             raise InvalidRequest(
                 "Models of other servers give no log-probabilities here.", "Ask without them."
+            )
+        if messages[-1].role == "assistant":
+            raise InvalidRequest(
+                "Models of other servers do not write on where an answer ended.",
+                "Ask them to go on, in a message of your own.",
             )
         with self._lock:
             if self._open_requests >= MAX_OPEN_REQUESTS:
@@ -168,14 +174,14 @@ class RemoteService:
             if ticket.is_cancelled:  # before there was anything to be ended
                 raise asyncio.CancelledError
             async for events in self._asking().answer(source, body, reader):
-                for event in events:
-                    mailbox.put(event)
-            if calls := reader.calls():
-                mailbox.put(ToolCalls(calls))
+                _put_all(mailbox, events)
+            _put_all(mailbox, reader.ending(is_whole=True))
             mailbox.put(Finished(reader.reason or "stop", reader.stats()))
         except EngineError as error:
+            _put_all(mailbox, reader.ending(is_whole=False))
             mailbox.fail(error)
         except asyncio.CancelledError:
+            _put_all(mailbox, reader.ending(is_whole=False))
             mailbox.put(Finished("cancelled", reader.stats()))
             raise
 
@@ -219,6 +225,11 @@ class RemoteService:
     def _forget_request(self) -> None:
         with self._lock:
             self._open_requests -= 1
+
+
+def _put_all(mailbox: Mailbox, events: Iterable[ChatEvent]) -> None:
+    for event in events:
+        mailbox.put(event)
 
 
 def _canceller(

@@ -25,6 +25,7 @@ from engine.patience import Patience
 from engine.records import Finished, Message, SamplingParams, TextDelta
 from engine.remote import RemotePatience, RemoteService
 from engine.remote.checks import check_url
+from engine.remote.think_marks import ThinkMarks
 from tests.engine.answers import DEADLINE_S, read
 from tests.scripted_server import KEY, SCRIPTS, Scripted, scripted_server
 
@@ -89,6 +90,38 @@ def test_pieces_are_counted_where_the_server_counts_nothing(remote: RemoteServic
 def test_an_answer_that_comes_whole_is_taken(remote: RemoteService) -> None:
     answer = read(ask(remote, "whole"))
     assert (answer.text, answer.reason, answer.stats.output_tokens) == ("at once", "length", 7)
+
+
+def test_reasoning_left_in_the_text_is_split_off(remote: RemoteService) -> None:
+    answer = read(ask(remote, "thinks"))
+    assert (answer.reasoning, answer.text) == ("hm </i> hm", "\nso <think>")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reasoning", "text"),
+    [
+        (["plain"], "", "plain"),
+        (["<", "b>"], "", "<b>"),
+        ([" ", "<thin", "g>"], "", " <thing>"),
+        (["\n<think>", "a", "</think>", "b"], "a", "b"),
+        (["<think></think>b"], "", "b"),
+        (["<think>a</thi"], "a</thi", ""),
+        (["<thi"], "", "<thi"),
+        (["a", "<think>b</think>"], "", "a<think>b</think>"),
+    ],
+)
+def test_marks_count_at_the_beginning_alone(pieces: list[str], reasoning: str, text: str) -> None:
+    marks = ThinkMarks()
+    split = [*map(marks.split, pieces), marks.rest()]
+    assert "".join(one for one, _ in split) == reasoning
+    assert "".join(one for _, one in split) == text
+
+
+def test_what_servers_do_in_too_many_ways_is_refused(remote: RemoteService) -> None:
+    with pytest.raises(InvalidRequest, match="log-probabilities"):
+        ask(remote, "well", logprobs=1)
+    with pytest.raises(InvalidRequest, match="write on"):
+        remote.chat([*HELLO, Message("assistant", "so")], SamplingParams(), "lab:well")
 
 
 def test_the_question_is_as_openai_has_it(remote: RemoteService, server: Scripted) -> None:
