@@ -25,9 +25,9 @@ class GuestLimits:
     """
 
     messages_per_min: int = 12
-    messages_per_min_all: int = 240
-    tokens_per_min: int = 12_000
-    tokens_per_min_all: int = 240_000
+    messages_per_min_all: int = 600
+    tokens_per_min: int = 30_000
+    tokens_per_min_all: int = 600_000
     message_chars: int = 4_000
     conversation_chars: int = 32_000
     messages: int = 100

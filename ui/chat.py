@@ -78,7 +78,7 @@ def build_chat() -> ChatView:
                     )  # fmt: skip
         settings = build_settings()
     return ChatView(
-        gr.State(Conversation(), delete_callback=Conversation.close),
+        gr.State(Conversation()),
         chats, model, model_status, new_chat, settings_button, settings, log, box,
         Attachments(button, chips),
     )  # fmt: skip

@@ -34,21 +34,15 @@ Updates = AsyncIterator[tuple[Any, ...]]
 class ChatHandlers:
     """Holds the engine; what one page shows is in its Conversation.
 
-    Handlers of the conversation give values for the log and the box. ``keeps_chats`` is whether
-    conversations go to the disk; otherwise each page has its own, in memory.
+    Handlers of the conversation give values for the log and the box.
     """
 
-    def __init__(self, engine: Engine, keeps_chats: bool = True) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._keeps_chats = keeps_chats
 
     def chats_of(self, conversation: Conversation) -> Chats:
         """Where this visitor's conversations are."""
-        if self._keeps_chats:
-            return self._engine.chats
-        if conversation.store is None:
-            conversation.store = Chats(None)
-        return conversation.store
+        return self._engine.chats
 
     async def send(
         self, text: str, conversation: Conversation, model_id: str, *settings: Any
@@ -173,8 +167,6 @@ class ChatHandlers:
 
     def new_chat(self, conversation: Conversation) -> tuple[Any, ...]:
         """Begin with an empty log. What stands in the box stays; an answer goes on being kept."""
-        if not self._keeps_chats:
-            self.stop(conversation)
         conversation.show(None)
         return [], gr.Textbox(**IDLE_BOX)
 

@@ -9,7 +9,6 @@ from engine.answers import AnswerState
 from engine.chats import (
     LISTED,
     Attachment,
-    Chats,
     ChatSummary,
     StoredChat,
     StoredMessage,
@@ -41,9 +40,8 @@ class Conversation:
     ``chat`` is the conversation as the page has seen it; None is a new one. ``epoch`` rises when
     another one is shown, so that an answer to the old one no longer reaches the page. ``offered``
     is what the model picker lists: label and id. ``owners`` are the messages behind the blocks of
-    the log. ``store`` holds a guest's conversations, for as long as the session lasts.
-    ``attached`` are the files that go with the next message; ``unfolded`` are those in the log
-    whose text is shown, by message and place.
+    the log. ``attached`` are the files that go with the next message; ``unfolded`` are those in the
+    log whose text is shown, by message and place.
     """
 
     model_id: str = ""
@@ -57,7 +55,6 @@ class Conversation:
     listed: int = LISTED
     is_renaming: bool = False
     deleted: ChatSummary | None = None
-    store: Chats | None = None
     attached: tuple[Attachment, ...] = ()
     unfolded: set[tuple[int, int]] = field(default_factory=set)
 
@@ -99,11 +96,6 @@ class Conversation:
     def fold(self, message_id: int, place: int) -> None:
         """Show the text of a file in the log, or hide it again."""
         self.unfolded ^= {(message_id, place)}
-
-    def close(self) -> None:
-        """Let go of a guest's conversations."""
-        if self.store is not None:
-            self.store.close()
 
     def _put(self, blocks: list[dict[str, Any]], owner: int, new: list[dict[str, Any]]) -> None:
         blocks.extend(new)

@@ -29,6 +29,17 @@ from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
 
 MAX_WAITING_EVENTS = 100
 STREAMS_AT_ONCE = 60
+MOST_SESSIONS = 300
+# The links of the log, to versions of a turn and to what goes on, become events.
+_LINKS_JS = """
+document.addEventListener('click', (event) => {
+  const link = event.target.closest?.('#log a[href^="#"]');
+  if (!link) return;
+  event.preventDefault();
+  event.stopPropagation();
+  trigger('like', {target_link: link.getAttribute('href').slice(1)});
+}, true);
+"""
 _PLACEHOLDER = (
     "## What is on your mind?\n"
     "What you write goes to the owner's computer, and is forgotten when you close the browser."
@@ -43,12 +54,14 @@ def build_guest_app(guests: Guests, access: Access) -> gr.Blocks:
         with gr.Row(elem_id="guest-top"):
             gr.HTML(f'<div class="brand">{logo}<b>Pomona</b></div>')
             gr.HTML('<a class="sign-in" href="login">Owner? Sign in</a>')
+        links = gr.HTML("", elem_id="links", js_on_load=_LINKS_JS)
         log, box, model, new_chat = _build_chat(guests)
         conversation = gr.State(Conversation())
         # First, so that a handler of the page with the same name does not take its place.
         endpoints = ApiHandlers(cast(Engine, guests), guests.models[0])
         api(open_to_guests(reports_errors(endpoints.chat)), api_name="chat")
-        _wire_chat(GuestChatHandlers(guests), log, box, model, new_chat, conversation)
+        _wire_chat(GuestChatHandlers(guests), log, box, model, new_chat, links, conversation)
+    demo.state_session_capacity = MOST_SESSIONS
     guard(demo, access)
     demo.queue(
         api_open=False, max_size=MAX_WAITING_EVENTS, default_concurrency_limit=STREAMS_AT_ONCE
@@ -98,7 +111,7 @@ def _build_chat(guests: Guests) -> tuple[gr.Chatbot, gr.Textbox, gr.Dropdown, gr
 
 def _wire_chat(
     handlers: GuestChatHandlers, log: gr.Chatbot, box: gr.Textbox, model: gr.Dropdown,
-    new_chat: gr.Button, conversation: gr.State,
+    new_chat: gr.Button, links: gr.HTML, conversation: gr.State,
 ) -> None:  # fmt: skip
     """Which event calls which handler. Each is marked, and in the list of the test."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -111,7 +124,8 @@ def _wire_chat(
     )
     for event, handler in (
         (log.retry, handlers.ask_again), (log.edit, handlers.change),
+        (links.like, handlers.follow_link_in_log),
     ):  # fmt: skip
         event(open_to_guests(shows_errors(handler)), asked, shown, **private)
-    new_chat.click(open_to_guests(shows_errors(handlers.new_chat)), conversation, shown, **direct)
+    new_chat.click(open_to_guests(shows_errors(handlers.begin_anew)), conversation, shown, **direct)
     box.stop(open_to_guests(shows_errors(handlers.stop)), conversation, None, **direct)

@@ -48,6 +48,14 @@ class GuestChatHandlers(ChatHandlers):
         async for update in self.follow_link(data, conversation, model_id):
             yield update
 
+    def begin_anew(self, conversation: Conversation) -> tuple[Any, ...]:
+        """Begin with an empty log. Guests have no list, so the old chat is gone."""
+        self.stop(conversation)
+        old = conversation.chat
+        if old is not None:
+            self.chats_of(conversation).delete(old.chat_id)
+        return self.new_chat(conversation)
+
     async def answer(
         self, conversation: Conversation, parent_id: int, model_id: str, params: SamplingParams,
         taken_back: str = "",

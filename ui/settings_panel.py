@@ -36,7 +36,7 @@ class SettingsPanel:
     seed: gr.Number
     overflow: gr.Radio
     kv_bits: gr.Radio
-    draft: gr.Dropdown
+    draft: gr.Radio
     reset: gr.Button
 
     def inputs(self) -> list[Any]:

@@ -267,9 +267,9 @@ def test_an_idle_visit_is_forgotten(opening: Callable[..., Guests], who: Someone
 
 def test_one_visit_has_so_many_messages_and_no_more(opening: Callable[..., Guests]) -> None:
     guests = opening(messages_per_visit=1)
-    read(guests._ask(HELLO, SHORT, LLAMA))
+    read(guests._ask(HELLO, SHORT, LLAMA, ""))
     with pytest.raises(QuotaExceeded, match="one visit"):
-        guests._ask(HELLO, SHORT, LLAMA)
+        guests._ask(HELLO, SHORT, LLAMA, "")
 
 
 def test_the_end_ends_every_answer_and_forgets_every_chat(

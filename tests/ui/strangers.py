@@ -72,7 +72,8 @@ class Stranger:
 @asynccontextmanager
 async def stranger(url: str) -> AsyncIterator[Stranger]:
     """A browser that has just arrived."""
-    limits = httpx.Limits(max_connections=None)
+    # The server hangs up on idle connections; a browser then asks again, this client would not.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, limits=limits) as client:
         one = Stranger(client)
         await one.arrive()

@@ -13,7 +13,10 @@ from tests.app_process import ROOT, RunningApp, running_app
 
 PASSWORD = "correct horse battery"
 # All that guests may call, by the names that Gradio gives the handlers of their page.
-OPEN_TO_GUESTS = {"chat", "ask", "ask_1", "ask_again", "change", "example_text", "new_chat", "stop"}
+OPEN_TO_GUESTS = {
+    "chat", "ask", "ask_1", "ask_again", "change", "follow_link_in_log", "example_text",
+    "begin_anew", "stop",
+}  # fmt: skip
 Walks = dict[str, list[list[str]]]
 
 
@@ -78,8 +81,8 @@ def test_a_stranger_is_told_of_no_handler_but_the_guests(stranger: httpx.Client)
     assert set(info["named_endpoints"]) == {"/chat"} and not info["unnamed_endpoints"]
     there = {one["props"].get("elem_id") for one in config["components"]} - {None, "", "None"}
     assert there == {
-        "guest-top", "chat-bar", "model", "model-status", "new-chat", "chat-row", "chat-main",
-        "log", "composer", "message",
+        "guest-top", "links", "chat-bar", "model", "model-status", "new-chat", "chat-row",
+        "chat-main", "log", "composer", "message",
     }  # fmt: skip
 
 
