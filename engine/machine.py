@@ -10,6 +10,10 @@ from engine.settings import Settings
 
 CPU_BUDGET_SHARE = 0.75
 _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
+_OLD_CGROUP_CPU = (  # of the first version: share and period in files of their own
+    Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+    Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -32,11 +36,14 @@ def available_cores() -> int:
     """Cores that this process may keep busy: those it may run on, or the container's share."""
     has_affinity = hasattr(os, "sched_getaffinity")  # not on a Mac
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    try:
-        quota, period = _CGROUP_CPU.read_text().split()
-        cores = min(cores, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # no container, or "max": no limit
-        pass
+    for files in ((_CGROUP_CPU,), _OLD_CGROUP_CPU):
+        try:
+            quota, period = " ".join(path.read_text() for path in files).split()
+            share = int(quota) / int(period)
+        except (OSError, ValueError, ZeroDivisionError):  # no container, or "max": no limit
+            continue
+        if share > 0:  # -1 is no limit too
+            cores = min(cores, math.ceil(share))
     return max(1, cores)
 
 

@@ -14,6 +14,7 @@ from ui.manage_handlers import ManageHandlers
 from ui.manage_state import ManageShown
 from ui.model_picker import ModelHandlers
 from ui.pressed import pressed_place
+from ui.theme import REVEAL_JS
 
 
 class Crossings:
@@ -84,7 +85,7 @@ def wire_crossings(
     manage.picks.select(
         shows_errors(crossings.look_at_pick), [manage.shown, discover.shown],
         [tabs, *discover.details()], **private,
-    )  # fmt: skip
+    ).then(None, None, None, js=REVEAL_JS % "detail", **private)  # fmt: skip
     chat_tab, discover_tab, manage_tab = every_tab
     silent: dict[str, Any] = {**private, "queue": False}
     for tab in (chat_tab, manage_tab):

@@ -13,16 +13,20 @@ from ui.conversation import Conversation
 from ui.errors import show_toast, shows_errors
 
 _NONE = ("None", "")
+_MOST_OFFERED = 8
 _INFO = (
     "Guesses words, which the model checks. The line under an answer says what it gains; one that"
     " loses is switched off. One answer at a time"
 )
 
 
-def build_draft_choice() -> gr.Dropdown:
-    """The control, hidden until there is a model that could draft."""
-    return gr.Dropdown(
-        [_NONE], value="", visible=False, filterable=False, elem_id="draft-model",
+def build_draft_choice() -> gr.Radio:
+    """The control, hidden until there is a model that could draft.
+
+    No list that opens: at the end of a panel that scrolls it would open out of sight.
+    """
+    return gr.Radio(
+        [_NONE], value="", visible=False, elem_id="draft-model",
         label="Draft model", info=_INFO,
     )  # fmt: skip
 
@@ -40,11 +44,11 @@ class DraftChoiceHandlers:
     def show(self, model_id: str) -> Any:
         """Models that could draft for this one, where both fit into memory."""
         try:
-            names = self._engine.library.draft_choices(model_id)
+            names = self._engine.library.draft_choices(model_id)[:_MOST_OFFERED]
         except EngineError:
             names = ()
         chosen = self._engine.preferences.draft(model_id)
-        return gr.Dropdown(
+        return gr.Radio(
             choices=[_NONE, *((name, name) for name in names)],
             value=chosen if chosen in names else "",
             visible=bool(names),
@@ -65,7 +69,7 @@ class DraftChoiceHandlers:
 
 
 def wire_draft_choice(
-    choice: gr.Dropdown, handlers: DraftChoiceHandlers, model: gr.Dropdown, status: gr.HTML,
+    choice: gr.Radio, handlers: DraftChoiceHandlers, model: gr.Dropdown, status: gr.HTML,
     conversation: gr.State,
 ) -> None:  # fmt: skip
     """Show what there is for the chosen model, and do what is chosen."""

@@ -37,7 +37,7 @@ class SettingsPanel:
     overflow: gr.Radio
     stop: gr.Textbox
     kv_bits: gr.Radio
-    draft: gr.Dropdown
+    draft: gr.Radio
     reset: gr.Button
 
     def inputs(self) -> list[Any]:

@@ -130,14 +130,14 @@ class Library:
         return kv_choices(facts.config, on_cpu=self._on_cpu()) if facts else {}
 
     def draft_choices(self, repo_id: str) -> tuple[str, ...]:
-        """Installed models that could guess this one's words: of its vocabulary, and much smaller.
+        """Installed models that could guess this one's words, the smallest first.
 
-        Only where both fit into memory together. Raises NotInstalled.
+        They have its vocabulary, are much smaller, and both fit into memory. Raises NotInstalled.
         """
         model = self.find(repo_id)
         return tuple(
             other.repo_id
-            for other in self.list()
+            for other in sorted(self.list(), key=lambda other: other.size_bytes)
             if can_draft(other, model, self._budget_bytes()) and has_same_words(other, model)
         )
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import speed_group
 from tests.benchmarks.__main__ import GROUPS, main
 from tests.benchmarks.chat import Effort, decode_figures
+from tests.benchmarks.chats_group import search_figures
 from tests.benchmarks.engine_bench import running_engine
 from tests.benchmarks.figures import HEADER, Figure, Target, alternate, format_figures
 from tests.benchmarks.library_group import library_figures
@@ -82,10 +84,18 @@ def test_an_unknown_group_exits_2_with_a_line(capsys: pytest.CaptureFixture[str]
     assert printed.err == f"benchmarks: no group 'nonsense'; there is {', '.join(GROUPS)}\n"
 
 
-def test_a_cheap_figure_runs_from_end_to_end(tmp_path: Path) -> None:
+def test_cheap_figures_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     guide = make_endless_guide(tmp_path)
     with running_engine(tmp_path / "engine", [guide]) as (bench,):
-        for figure in decode_figures(bench, CHEAP):
+        named = {"LONG_TOKENS": 300, "TOGETHER": 2, "ANSWER_TOKENS": 4}
+        for name, value in {**named, "PAIRS": 1, "FEW_PAIRS": 1}.items():
+            monkeypatch.setattr(speed_group, name, value)
+        figures = [
+            *decode_figures(bench, CHEAP), speed_group.together_figure(bench),
+            speed_group.newcomer_figure(bench), speed_group.gap_figure(bench),
+            speed_group.reopened_figure(bench),
+        ]  # fmt: skip
+        for figure in figures:
             numbers = (figure.ours, figure.reference, figure.ratio, figure.ratio_of_bests)
             assert all(math.isfinite(number) and number > 0 for number in numbers)
 
@@ -97,3 +107,8 @@ def test_the_library_group_lists_models_of_every_source() -> None:
         "one of 10 installed models found",
     ]  # fmt: skip
     assert all(ours > 0 for figure in figures for ours, _ in figure.pairs)
+
+
+def test_the_chats_group_searches_a_store(tmp_path: Path) -> None:
+    figures = list(search_figures(tmp_path / "chats.sqlite3", chats=20))
+    assert len(figures) == 2 and all(ours > 0 for figure in figures for ours, _ in figure.pairs)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from engine.hub import load_bundled
 from tests.app_process import RunningApp, running_app
 from tests.browser.conftest import TIMEOUT_MS
 from tests.loopback_hub import LoopbackHub
@@ -33,6 +34,9 @@ def hub() -> Iterator[LoopbackHub]:
         server.add_model("plum/Plum-8bit", FILES, downloads=7000, likes=1, **CHATS)
         server.add_model("fig/Fig-embed", FILES, downloads=5, pipeline_tag="feature-extraction",
                          **CHATS)  # fmt: skip
+        for picks in load_bundled().picks.values():
+            for pick in picks:  # there, but not among what a search finds
+                server.add_model(pick.repo_id, FILES, tags=[], library_name="", **CHATS)
         yield server
 
 
@@ -147,6 +151,18 @@ def test_a_row_opens_the_details_and_its_card_is_only_text(discover: Page) -> No
     assert discover.title() == "Pomona"
     discover.locator("#detail-close").click()
     expect(facts).not_to_be_visible()
+
+
+@pytest.mark.parametrize("tab", ["Discover", "Manage"])
+def test_a_good_first_model_leads_to_its_details(discover: Page, tab: str) -> None:
+    discover.set_viewport_size({"width": 390, "height": 844})
+    discover.get_by_role("tab", name=tab).click()
+    pick = discover.locator(f"#tab-{tab.lower()} .pick").first
+    name = pick.locator("b").inner_text()
+    pick.get_by_role("button", name=f"Details of {name}").click()
+    expect(discover.locator("#detail-head h3")).to_have_text(re.compile(f"/{re.escape(name)}$"))
+    expect(discover.locator("#detail-head")).to_be_in_viewport()
+    expect(discover.locator("#download")).to_be_enabled()
 
 
 def test_a_slow_hub_opens_the_panel_on_what_is_known(discover: Page, hub: LoopbackHub) -> None:

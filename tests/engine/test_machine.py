@@ -4,7 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from engine import Engine
+import pytest
+
+from engine import Engine, machine
 from engine.machine import disk_free_bytes, memory_budget_bytes, memory_total_bytes
 
 
@@ -39,3 +41,24 @@ def test_the_report_names_the_device_and_the_versions(engine: Engine) -> None:
     assert {"mlx", "mlx-lm"} <= report.versions.keys()
     assert 0 < report.memory_budget_bytes <= report.memory_total_bytes
     assert report.disk_free_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("new", "quota", "period", "cores"),
+    [
+        ("150000 100000", None, None, 2), ("50000 100000", None, None, 1),
+        ("max 100000", None, None, 64), (None, "200000", "100000", 2), (None, "-1", "100000", 64),
+        (None, None, None, 64), ("nonsense", "300000", "0", 64),
+    ],
+)  # fmt: skip
+def test_a_containers_share_of_the_processor_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: str, quota: str, period: str, cores: int
+) -> None:
+    paths = [tmp_path / name for name in ("cpu.max", "quota", "period")]
+    for path, text in zip(paths, (new, quota, period), strict=True):
+        if text is not None:
+            path.write_text(text)
+    monkeypatch.setattr(machine, "_CGROUP_CPU", paths[0])
+    monkeypatch.setattr(machine, "_OLD_CGROUP_CPU", tuple(paths[1:]))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert machine.available_cores() == cores
