@@ -29,7 +29,7 @@ from engine.passwords import make_password, read_password
 from engine.quotas import GuestLimits
 from engine.settings import GUIDE_ID
 from ui.app import build_app, launch_options
-from ui.edges import hang_up, rest_between_polls
+from ui.edges import hang_up, keep_uploads_in, rest_between_polls
 from ui.guard import visitor_now
 from ui.hosts import Hosts
 from ui.openai_api import openai_routes
@@ -112,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging(settings.log_dir)
     try:
         engine = Engine.open(settings)
+        keep_uploads_in(settings.cache_dir / "uploads")
     except OSError as error:
         parser.error(f"cannot use the folder {str(error.filename)[:120]}: {error.strerror}")
     if default_model not in engine.library.names():

@@ -11,16 +11,19 @@ import gradio as gr
 
 from engine import Engine
 from engine.attachments import MAX_FILE_BYTES, estimate_tokens, read_attachment, too_large
-from engine.chats import MAX_FILES, MAX_TEXT_CHARS, Attachment
+from engine.chats import MAX_FILES, MAX_TEXT_CHARS, Attachment, with_attachments
 from engine.errors import AttachmentError, EngineError
+from engine.estimates import ContextFit
+from engine.records import Message, SamplingParams
 from engine.settings import GUIDE_ID
 from ui.conversation import Conversation
 from ui.errors import show_toast, shows_errors
 from ui.format import model_title
-from ui.format_attachments import format_chips, format_total
+from ui.format_attachments import format_chips, format_misfit
 
 CLAIM_S = 3.0
 CLAIM_POLL_S = 0.03
+FIT_S = 2.0  # how long the inference thread may take to count, before it is guessed
 # Files that are too large are not sent at all: Gradio would upload them first, or say nothing. What
 # is dropped on the chat or pasted into the box goes the way of the button.
 _ON_LOAD = """
@@ -109,7 +112,7 @@ class AttachmentHandlers:
             finally:
                 with contextlib.suppress(OSError):
                     path.unlink()
-        yield self.chips(conversation), gr.UploadButton(value=None)
+        yield await asyncio.to_thread(self.chips, conversation), gr.UploadButton(value=None)
 
     def act(self, data: gr.EventData, conversation: Conversation) -> str:
         """Take a file off, or say that one was too large to be sent here."""
@@ -133,18 +136,29 @@ class AttachmentHandlers:
             if not conversation.attached or conversation.answering_id:
                 break
             await asyncio.sleep(CLAIM_POLL_S)
-        yield self.chips(conversation)
+        yield await asyncio.to_thread(self.chips, conversation)
 
     def _warning(self, conversation: Conversation) -> str:
+        """What a person should know before they send the files, or nothing."""
         if not conversation.attached or not conversation.model_id:
             return ""
+        files = Message("user", with_attachments("", conversation.attached))
+        messages = [*conversation.messages(), files]
         try:
-            model = self._engine.library.find(conversation.model_id)
-        except EngineError:
-            return ""
-        said = sum(estimate_tokens(message.text) for message in conversation.messages())
-        title = model_title(model.repo_id, model.repo_id == GUIDE_ID)
-        return format_total(conversation.attached, said, model.context_tokens, title)
+            fit = self._engine.inference.context_fit(
+                messages, SamplingParams(), conversation.model_id
+            ).result(FIT_S)
+        except TimeoutError:
+            fit = self._guess_fit(messages, conversation.model_id)
+        except EngineError as error:
+            return error.text
+        title = model_title(conversation.model_id, conversation.model_id == GUIDE_ID)
+        return format_misfit(fit, title)
+
+    def _guess_fit(self, messages: Sequence[Message], model_id: str) -> ContextFit:
+        tokens = sum(estimate_tokens(message.text) for message in messages)
+        context_tokens = self._engine.library.find(model_id).context_tokens
+        return ContextFit(tokens, tokens, context_tokens, is_exact=False)
 
 
 def wire_attachments(

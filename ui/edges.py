@@ -1,5 +1,8 @@
 """What stands between the network and Gradio's routes."""
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -21,6 +24,17 @@ def rest_between_polls(demo: gr.Blocks) -> None:
     for name in _QUEUE_POLLS:
         if isinstance(getattr(demo._queue, name, None), float):
             setattr(demo._queue, name, max(QUEUE_POLL_S, getattr(demo._queue, name)))
+
+
+def keep_uploads_in(folder: Path) -> None:
+    """Let Gradio put what is uploaded here for as long as it is read; what a crash left goes.
+
+    Its own choice is a folder that everybody on this computer can look into. Who has set
+    ``GRADIO_TEMP_DIR`` has chosen another one.
+    """
+    if os.environ.setdefault("GRADIO_TEMP_DIR", str(folder)) == str(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def hang_up(server: Any, scope: Scope) -> None:

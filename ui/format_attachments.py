@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.chats import Attachment, as_block
+from engine.estimates import ContextFit
 
 SHOWN_CHARS = 6_000
 
@@ -40,16 +41,14 @@ def format_file_blocks(
     return blocks
 
 
-def format_total(
-    files: Sequence[Attachment], other_tokens: int, context_tokens: int, model: str
-) -> str:
+def format_misfit(fit: ContextFit, model: str) -> str:
     """A warning before a message does not fit, or nothing."""
-    tokens = sum(one.tokens for one in files) + other_tokens
-    if not files or not context_tokens or tokens < context_tokens:
+    if fit.will_be_answered:
         return ""
+    about = "" if fit.is_exact else "about "
     return (
-        f"This will not fit: about {tokens:,} tokens with the chat so far, and {model} takes "
-        f"{context_tokens:,}. Take a file off, or choose a model with a longer context."
+        f"This will not fit: {about}{fit.whole_tokens:,} tokens with the chat so far, and {model} "
+        f"takes {fit.context_tokens:,}. Take a file off, or choose a model with a longer context."
     )
 
 

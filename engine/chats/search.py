@@ -41,9 +41,10 @@ def _messages(connection: sqlite3.Connection, words: list[str]) -> sqlite3.Curso
     where += ["messages.text LIKE ? ESCAPE '\\'"] * len(short)
     values += [_like(word) for word in short]
     order = "said.rowid" if indexed else "messages.message_id"
+    # CROSS makes SQLite go through the messages from the newest on, and stop at enough of them.
     return connection.execute(
         f"SELECT messages.chat_id, messages.text FROM {source}"
-        f" JOIN chats ON chats.chat_id = messages.chat_id"
+        f" CROSS JOIN chats ON chats.chat_id = messages.chat_id"
         f" WHERE {' AND '.join(where)} ORDER BY {order} DESC LIMIT {_MATCHES}",
         values,
     )

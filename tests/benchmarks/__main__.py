@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from tests.benchmarks.chat import chat_figures
+from tests.benchmarks.chats_group import chats_figures
 from tests.benchmarks.discover_group import discover_figures
 from tests.benchmarks.download_group import download_figures
 from tests.benchmarks.figures import Figure, format_figures
@@ -14,6 +15,7 @@ from tests.benchmarks.speed_group import speed_figures
 
 GROUPS: dict[str, Callable[[], Iterable[Figure]]] = {
     "chat": chat_figures,
+    "chats": chats_figures,
     "discover": discover_figures,
     "download": download_figures,
     "library": library_figures,

@@ -63,6 +63,16 @@ def make_random_model(folder: Path) -> BenchModel:
     return BenchModel("random 32M", _write_random(folder / "random-llama", config))
 
 
+def make_broad_model(folder: Path) -> BenchModel:
+    """A random llama of two broad layers, which a long context makes hardly slower."""
+    config = {
+        "model_type": "llama", "hidden_size": 1024, "intermediate_size": 1408,
+        "num_hidden_layers": 2, "num_attention_heads": 16, "num_key_value_heads": 1,
+        "rope_theta": 10000.0, "tie_word_embeddings": True,
+    }  # fmt: skip
+    return BenchModel("random, broad", _write_random(folder / "broad-llama", config))
+
+
 def make_speed_model(folder: Path) -> BenchModel:
     """A Qwen3 of 85M random weights in 4 bits, its scales in bfloat16, as the Hub has them."""
     config = {

@@ -8,6 +8,7 @@ import pytest
 from tests.benchmarks import speed_group
 from tests.benchmarks.__main__ import GROUPS, main
 from tests.benchmarks.chat import Effort, decode_figures
+from tests.benchmarks.chats_group import search_figures
 from tests.benchmarks.engine_bench import running_engine
 from tests.benchmarks.figures import HEADER, Figure, Target, alternate, format_figures
 from tests.benchmarks.library_group import library_figures
@@ -106,3 +107,8 @@ def test_the_library_group_lists_models_of_every_source() -> None:
         "one of 10 installed models found",
     ]  # fmt: skip
     assert all(ours > 0 for figure in figures for ours, _ in figure.pairs)
+
+
+def test_the_chats_group_searches_a_store(tmp_path: Path) -> None:
+    figures = list(search_figures(tmp_path / "chats.sqlite3", chats=20))
+    assert len(figures) == 2 and all(ours > 0 for figure in figures for ours, _ in figure.pairs)
