@@ -8,7 +8,8 @@ from engine import Engine
 from engine.errors import InvalidRequest
 from engine.guests import Guests
 from engine.records import SamplingParams
-from ui.chat_handlers import BUSY_BOX, IDLE_BOX, ChatHandlers, Updates
+from ui.answering import BUSY_BOX, IDLE_BOX, Updates
+from ui.chat_handlers import ChatHandlers
 from ui.conversation import Conversation
 
 
