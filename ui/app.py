@@ -129,6 +129,8 @@ def launch_options(lifespan: Lifespan) -> dict[str, Any]:
         "quiet": True,
         "share": False,
         "mcp_server": False,
+        # Gradio would ask its own page first, and not start where that takes 3 s.
+        "_frontend": False,
         "app_kwargs": {"middleware": [Middleware(PlainPathsForClients)], "lifespan": lifespan},
     }
 
