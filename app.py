@@ -209,6 +209,12 @@ class _Serving:
     sharing: Sharing | None
 
 
+def _reach_loopback_directly() -> None:
+    """Gradio asks its own server at the start, which a proxy cannot answer."""
+    hosts = ",".join(filter(None, (os.environ.get("NO_PROXY"), os.environ.get("no_proxy"))))
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, (hosts, *_LOOPBACK)))
+
+
 def _serve(this: _Serving, open_browser: bool) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit status is 0 then."""
     stopping = threading.Event()
@@ -216,6 +222,7 @@ def _serve(this: _Serving, open_browser: bool) -> int:
         signal.signal(name, lambda *_: stopping.set())
     engine, demo, host, port = this.engine, this.demo, this.host, this.port
     rest_between_polls(demo)
+    _reach_loopback_directly()
     server, _, _ = demo.launch(
         server_name=host, server_port=port, prevent_thread_lock=True, **this.options
     )

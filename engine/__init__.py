@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine.answers import Answers
 from engine.api_key import ApiKey
 from engine.chats import Chats
+from engine.comparing import Comparing
 from engine.discover import Discover
 from engine.downloads import Downloads
 from engine.hub import HubClient
@@ -24,6 +25,7 @@ from engine.inference import (
 from engine.library import Library
 from engine.machine import describe_machine, memory_budget_bytes
 from engine.preferences import PLAIN_KV_BITS, Preferences
+from engine.presets import Presets
 from engine.records import (
     CheckedModel,
     DeviceFacts,
@@ -48,6 +50,7 @@ class Engine:
         self.settings = settings
         self.api_key = ApiKey(settings.data_dir / "api_key")
         self.preferences = Preferences(settings.data_dir / "preferences.json")
+        self.presets = Presets(settings.data_dir / "presets.json")
         self.library = Library(
             settings, supported_architectures, self._known_budget_bytes, self._why_in_use,
             self._is_on_cpu,
@@ -65,6 +68,10 @@ class Engine:
         self.chats = Chats(settings.data_dir / "chats.sqlite3")
         self.remote = RemoteService(settings.data_dir / "remote_sources.json")
         self.answers = Answers(self.chat)
+        self.comparing = Comparing(
+            self.answers, self.chat, self.inference, self.library.find,
+            self._known_budget_bytes, self.remote.knows,
+        )  # fmt: skip
         self.keep_idle_models(self.preferences.idle_unload_min)
 
     def keep_idle_models(self, minutes: int | None) -> None:

@@ -30,19 +30,21 @@ SAVE_AGAIN_S = 3.0
 CLOSE_S = 1.0
 EXCERPT_CHARS = 60
 
+logger = logging.getLogger(__name__)
+
 
 class Ticket(Protocol):
-    """A request as its sender sees it: ChatTicket, and what stands in line for one."""
+    """A request as its sender sees it, see ChatTicket."""
 
     def cancel(self) -> None:
-        """Ask it to end soon."""
+        """Ask for its end; never blocks."""
 
     def drain(self, timeout_s: float) -> list[ChatEvent]:
-        """What has come, after at most ``timeout_s``. Raises EngineError, and Cancelled."""
+        """What has come, after at most ``timeout_s``."""
 
 
 Ask = Callable[[Sequence[Message], SamplingParams, str, str], Ticket]
-logger = logging.getLogger(__name__)
+"""Of whom: messages, settings, model, and the stored conversation, if it may be remembered."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ class RunningAnswer:
                 self._changed.wait(timeout_s)
             return self._version
 
+    def ends_within(self, timeout_s: float) -> bool:
+        """Whether it is over, after at most ``timeout_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._end.is_done, timeout_s)
+
     def apply(self, event: ChatEvent) -> None:
         """Take one event into account."""
         with self._changed:
@@ -157,16 +164,16 @@ class Answers:
 
     def begin(
         self, chats: Chats, place: Written, messages: Sequence[Message], params: SamplingParams,
-        model_id: str, text: str = "", reasoning: str = "",
+        model_id: str, text: str = "", reasoning: str = "", ticket: Ticket | None = None,
     ) -> RunningAnswer:  # fmt: skip
         """Ask a model, and write its answer to the stored message ``place``, which is "writing".
 
-        ``text`` and ``reasoning`` are what it has already. Raises InvalidRequest and Busy; the
-        stored message is then finished, with the error.
+        ``text`` and ``reasoning`` are what it has already; ``ticket`` is a request that was made
+        before. Raises InvalidRequest and Busy; the stored message is then finished, with the error.
         """
         try:
             chat_id = place.chat_id if chats.is_on_disk else ""
-            ticket = self._ask(messages, params, model_id, chat_id)
+            ticket = ticket or self._ask(messages, params, model_id, chat_id)
         except EngineError as error:
             failed = AnswerState(text, reasoning, error=error)
             chats.finish_answer(place.message_id, text, reasoning, failed.details())

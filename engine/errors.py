@@ -12,6 +12,7 @@
     ├ ChatsError        ChatNotFound · ChatChanged · ChatsUnavailable · ImportFailed
     ├ RemoteError       RemoteUnreachable · RemoteRefused · RemoteBroken · InvalidSource
     ├ AttachmentError
+    ├ PresetFailed
     └ AccessError       NotOwner · QuotaExceeded · LinkEnded · LinkFailed
     Cancelled(Exception)    control flow, never shown
 
@@ -187,6 +188,10 @@ class InvalidSource(RemoteError):
 
 class AttachmentError(EngineError):
     """A file whose text cannot be put into a prompt."""
+
+
+class PresetFailed(EngineError):
+    """A preset that is not there, cannot be read, or cannot be kept."""
 
 
 class AccessError(EngineError):

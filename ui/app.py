@@ -15,7 +15,9 @@ from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
 from ui.chat import ChatView, build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
+from ui.compare_handlers import CompareHandlers
 from ui.connections import ConnectionsHandlers, build_connections, wire_connections
+from ui.context_meter import MeterHandlers, wire_meter
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
@@ -28,6 +30,7 @@ from ui.kept_prompts import KeptPromptsHandlers, wire_kept_prompts
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
 from ui.model_picker import ModelHandlers
+from ui.presets import PresetHandlers, wire_presets
 from ui.serving import Lifespan
 from ui.sharing import Sharing, SharingHandlers, build_sharing, wire_sharing
 from ui.theme import HEAD_PATH, LOGO_PATH, STYLE_PATH, build_theme
@@ -58,11 +61,12 @@ def build_app(
         chatting, finding = ChatHandlers(engine), DiscoverHandlers(engine)
         models = ModelHandlers(engine, default_model)
         managing = ManageHandlers(engine)
-        wire_chat(
+        changed = wire_chat(
             chat, chatting, models, ChatListHandlers(engine, chatting),
-            AttachmentHandlers(engine), demo, chat_tab,
+            AttachmentHandlers(engine), CompareHandlers(engine, chatting), demo, chat_tab,
         )  # fmt: skip
         _wire_model_choices(engine, chat, models)
+        _wire_composer(engine, chat, changed, (demo.load, chat_tab.select))
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
         if sharing is not None and shared is not None:
@@ -84,6 +88,17 @@ def build_app(
         default_concurrency_limit=STREAMS_AT_ONCE,
     )
     return demo
+
+
+def _wire_composer(
+    engine: Engine, chat: ChatView, changed: list[Any], shown: tuple[Any, ...]
+) -> None:
+    """What stands below the box: presets, and the meter."""
+    wire_presets(chat.presets, PresetHandlers(engine), chat.settings, chat.conversation, shown)
+    wire_meter(
+        chat.meter, MeterHandlers(engine), chat.box, chat.conversation, chat.model,
+        chat.settings, changed,
+    )  # fmt: skip
 
 
 def _wire_model_choices(engine: Engine, chat: ChatView, models: ModelHandlers) -> None:
@@ -114,6 +129,8 @@ def launch_options(lifespan: Lifespan) -> dict[str, Any]:
         "quiet": True,
         "share": False,
         "mcp_server": False,
+        # Gradio would ask its own page first, and not start where that takes 3 s.
+        "_frontend": False,
         "app_kwargs": {"middleware": [Middleware(PlainPathsForClients)], "lifespan": lifespan},
     }
 

@@ -15,10 +15,21 @@ from ui.attachments import (
 )
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatList, ChatListHandlers, build_chat_list, wire_chat_list
+from ui.compare import (
+    ComparePage,
+    CompareView,
+    build_compare_button,
+    build_compare_choice,
+    build_compare_columns,
+    wire_compare,
+)
+from ui.compare_handlers import CompareHandlers
+from ui.context_meter import build_meter
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format import format_pill
 from ui.model_picker import HERE, ModelHandlers, examples_for
+from ui.presets import PresetView, build_preset_choice, build_presets
 from ui.settings_panel import SettingsPanel, build_settings, wire_settings
 
 LATEX: list[dict[str, str | bool]] = [
@@ -42,6 +53,9 @@ class ChatView:
     log: gr.Chatbot
     box: gr.Textbox
     attachments: Attachments
+    compare: CompareView
+    presets: PresetView
+    meter: gr.HTML
 
 
 def build_chat() -> ChatView:
@@ -67,50 +81,81 @@ def build_chat() -> ChatView:
                 latex_delimiters=LATEX, height="100%", autoscroll=True, allow_tags=False,
                 editable="all",
             )  # fmt: skip
+            columns = build_compare_columns(LATEX)
             with gr.Column(elem_id="composer"):
+                choice = build_compare_choice()
                 chips = build_chips()
                 with gr.Row(elem_id="composer-row"):
-                    button = build_button()
+                    attach = build_button()
                     box = gr.Textbox(
                         elem_id="message", label="Message", show_label=False, lines=1,
                         max_lines=8, placeholder="Write a message", submit_btn=True,
                         stop_btn=False, autofocus=True,
                     )  # fmt: skip
+                with gr.Row(elem_id="composer-bar"):
+                    button = build_compare_button()
+                    preset = build_preset_choice()
+                    meter = build_meter()
         settings = build_settings()
+        with settings.panel:
+            presets = build_presets(preset)
     return ChatView(
         gr.State(Conversation()),
         chats, model, model_status, new_chat, settings_button, settings, log, box,
-        Attachments(button, chips),
+        Attachments(attach, chips), CompareView(button, choice, columns), presets, meter,
     )  # fmt: skip
 
 
 def wire_chat(
     view: ChatView, chatting: ChatHandlers, models: ModelHandlers, listing: ChatListHandlers,
-    attaching: AttachmentHandlers, demo: gr.Blocks, tab: gr.Tab,
-) -> None:  # fmt: skip
-    """Which event calls which handler."""
+    attaching: AttachmentHandlers, comparing: CompareHandlers, demo: gr.Blocks, tab: gr.Tab,
+) -> list[Any]:  # fmt: skip
+    """Which event calls which handler; gives the events after which the chat is another one."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    direct = {**private, "queue": False}
     conversation, shown = view.conversation, [view.log, view.box]
-    asked = [conversation, view.model, *view.settings.inputs()]
     chosen = [view.model_status, view.log, *view.settings.outputs()]
-    entries = shows_errors(listing.entries), conversation, view.chats.entries
-    files = shows_errors(attaching.chips), conversation, view.attachments.chips
     for event in (demo.load, tab.select):
         event(shows_errors(models.list_models), conversation, view.model, **private)
-        event(*entries, **private)
+        event(shows_errors(listing.entries), conversation, view.chats.entries, **private)
     # A download may have ended, or a model have been deleted, since the tab was opened.
     view.model.focus(shows_errors(models.add_choices), conversation, view.model, **private)
     # A click on an option fires "input" twice and the keyboard fires no "select".
     view.model.change(
         shows_errors(models.choose_model), [view.model, conversation], chosen, **private
     )
+    files = shows_errors(attaching.chips), conversation, view.attachments.chips
+    changed = _wire_answers(view, chatting, listing)
+    for event in changed:
+        event.then(*files, **private)
+    wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
+    opened = wire_chat_list(view.chats, listing, conversation, shown)
+    page = ComparePage(
+        view.log, view.box, view.model, view.chats.entries, conversation, view.settings.inputs()
+    )
+    wire_compare(view.compare, page, comparing, listing, opened)
+    for left in (view.new_chat.click, view.chats.files.button.upload):
+        left(shows_errors(comparing.close), None, view.compare.panel, queue=False, **private)
+    wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
+    return [*changed, opened]
+
+
+def _wire_answers(view: ChatView, chatting: ChatHandlers, listing: ChatListHandlers) -> list[Any]:
+    """What asks for answers or turns to another chat; gives the events, for what follows them."""
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    direct = {**private, "queue": False}
+    conversation, shown = view.conversation, [view.log, view.box]
+    asked = [conversation, view.model, *view.settings.inputs()]
     everything = [*shown, view.chats.entries]
     send = shows_errors(listing.beside(chatting.send)), [view.box, *asked], everything
-    ask = view.log.example_select(example_text, None, view.box, **direct).then
-    for answered in (
+    view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
+    example = view.log.example_select(example_text, None, view.box, **direct)
+    begun = view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct)
+    return [
         view.box.submit(*send, trigger_mode="multiple", **private),
-        ask(*send, **private),
+        example.then(*send, **private),
+        begun.then(
+            shows_errors(listing.entries), conversation, view.chats.entries, **private
+        ),
         *(
             event(shows_errors(listing.beside(handler)), asked, everything, **private)
             for event, handler in (
@@ -118,14 +163,7 @@ def wire_chat(
                 (view.chats.entries.like, chatting.follow_link),
             )
         ),
-        view.new_chat.click(shows_errors(chatting.new_chat), conversation, shown, **direct)
-        .then(*entries, **private),
-    ):  # fmt: skip
-        answered.then(*files, **private)
-    view.box.stop(shows_errors(chatting.stop), conversation, None, **direct)
-    wire_attachments(view.attachments, attaching, conversation, view.box, view.model)
-    wire_chat_list(view.chats, listing, conversation, shown)
-    wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
+    ]  # fmt: skip
 
 
 def example_text(event: gr.SelectData) -> str:

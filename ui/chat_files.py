@@ -14,7 +14,8 @@ from engine.chats.exports import ExportKind, export_chat, export_name
 from engine.chats.imports import read_import
 from engine.errors import ImportFailed
 from engine.foreign_json import MAX_IMPORT_BYTES
-from ui.chat_handlers import IDLE_BOX, ChatHandlers
+from ui.answering import IDLE_BOX
+from ui.chat_handlers import ChatHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 
@@ -25,7 +26,7 @@ _TYPES: dict[ExportKind, str] = {
     "markdown": "text/markdown", "html": "text/html", "json": "application/json",
 }  # fmt: skip
 # The browser saves the text itself, so that no file of a conversation is left on the server.
-_SAVE_JS = """(file) => {
+SAVE_JS = """(file) => {
   if (!file) return;
   const url = URL.createObjectURL(new Blob([file.text], {type: file.type + ';charset=utf-8'}));
   const link = document.createElement('a');
@@ -103,7 +104,7 @@ def wire_chat_files(
     """Which event calls which handler; ``listing`` is how the list of chats is shown anew."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     entries.download(shows_errors(handlers.save), conversation, view.saved, **private).success(
-        None, view.saved, None, js=_SAVE_JS, **private
+        None, view.saved, None, js=SAVE_JS, **private
     )
     entries.upload(shows_errors(handlers.refuse), None, None, **private)
     view.button.upload(

@@ -9,9 +9,11 @@ import gradio as gr
 
 from engine import Engine
 from engine.chats import LISTED
+from engine.comparing import Comparison
 from engine.foreign_json import MAX_IMPORT_BYTES
+from ui.answering import BUSY_BOX, IDLE_BOX
 from ui.chat_files import ChatFileHandlers, ChatFiles, build_chat_files, wire_chat_files
-from ui.chat_handlers import BUSY_BOX, IDLE_BOX, ChatHandlers
+from ui.chat_handlers import ChatHandlers
 from ui.conversation import Conversation
 from ui.errors import shows_errors
 from ui.format_chats import format_chat_list
@@ -128,11 +130,11 @@ class ChatListHandlers:
         @functools.wraps(handler)
         async def stream(*values: Any) -> AsyncIterator[tuple[Any, ...]]:
             conversation = next(one for one in values if isinstance(one, Conversation))
-            is_first = True
-            async for update in handler(*values):
-                yield *update, self.entries(conversation) if is_first else gr.skip()
-                is_first = False
-            yield gr.skip(), gr.skip(), self.entries(conversation)
+            update: tuple[Any, ...] = ()
+            async for newer in handler(*values):
+                yield *newer, gr.skip() if update else self.entries(conversation)
+                update = newer
+            yield *(gr.skip() for _ in update), self.entries(conversation)
 
         return stream
 
@@ -181,6 +183,12 @@ class ChatListHandlers:
         """Show a conversation, and follow its answer if one is being written."""
         chats = self._chatting.chats_of(conversation)
         conversation.show(chats.read(chat_id))
+        if (compared := self._compared_at_end(conversation)) is not None:
+            conversation.compared, conversation.comes_back = compared, True
+            conversation.answering_id = compared.message_ids[-1]
+            box = gr.Textbox(**BUSY_BOX)
+            yield self.entries(conversation), self._chatting.blocks(conversation), box
+            return
         running = self._chatting.running_at_end(conversation)
         box = gr.Textbox(**(BUSY_BOX if running else IDLE_BOX))
         yield self.entries(conversation), self._chatting.blocks(conversation), box
@@ -189,13 +197,24 @@ class ChatListHandlers:
                 yield gr.skip(), log, box
             yield self.entries(conversation), gr.skip(), gr.skip()
 
+    def _compared_at_end(self, conversation: Conversation) -> Comparison | None:
+        """The answers that are being written side by side to the last message."""
+        chat = conversation.chat
+        if chat is None or not chat.messages:
+            return None
+        chats = self._chatting.chats_of(conversation)
+        return self._engine.comparing.find(chats, chat.messages[-1].message_id)
+
 
 def wire_chat_list(
     view: ChatList, handlers: ChatListHandlers, conversation: gr.State, shown: list[Any]
-) -> None:
-    """Which event calls which handler; ``shown`` are the log and the box."""
+) -> Any:
+    """Which event calls which handler; ``shown`` are the log and the box.
+
+    Gives the event that opens conversations, for what else has to follow it.
+    """
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    view.entries.select(
+    opened = view.entries.select(
         shows_errors(handlers.act), conversation, [view.entries, *shown], **private
     )  # fmt: skip
     listing = shows_errors(handlers.entries), conversation, view.entries
@@ -205,3 +224,4 @@ def wire_chat_list(
         trigger_mode="always_last", **private,
     )  # fmt: skip
     view.toggle.click(None, None, None, js=_TOGGLE_JS, **private)
+    return opened

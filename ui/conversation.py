@@ -15,6 +15,7 @@ from engine.chats import (
     attachments_of,
     with_attachments,
 )
+from engine.comparing import Comparison
 from engine.records import (
     ChatEvent,
     GenerationStats,
@@ -23,6 +24,7 @@ from engine.records import (
     Prefill,
     Queued,
 )
+from engine.settings import GUIDE_ID
 from ui.format import format_bytes, format_left_out, format_stats, format_status, model_title
 from ui.format_attachments import format_file_blocks
 
@@ -41,7 +43,10 @@ class Conversation:
     another one is shown, so that an answer to the old one no longer reaches the page. ``offered``
     is what the model picker lists: label and id. ``owners`` are the messages behind the blocks of
     the log. ``attached`` are the files that go with the next message; ``unfolded`` are those in the
-    log whose text is shown, by message and place.
+    log whose text is shown, by message and place. ``preset`` is the name of the chosen one.
+    ``is_comparing`` is whether the next message goes to several models; ``compared`` are
+    answers that stand in columns instead of the log, and ``comes_back`` whether the page has yet to
+    follow them.
     """
 
     model_id: str = ""
@@ -57,12 +62,17 @@ class Conversation:
     deleted: ChatSummary | None = None
     attached: tuple[Attachment, ...] = ()
     unfolded: set[tuple[int, int]] = field(default_factory=set)
+    preset: str = ""
+    is_comparing: bool = False
+    compared: Comparison | None = None
+    comes_back: bool = False
 
     def show(self, chat: StoredChat | None) -> None:
         """Turn to another conversation."""
         self.chat = chat
         self.epoch += 1
         self.answering_id = 0
+        self.compared, self.comes_back = None, False
         self.shown_messages = SHOWN_MESSAGES
         self.is_renaming = False
 
@@ -103,7 +113,10 @@ class Conversation:
 
 
 def message_blocks(
-    message: StoredMessage, state: AnswerState | None, unfolded: Collection[int] = ()
+    message: StoredMessage,
+    state: AnswerState | None,
+    unfolded: Collection[int] = (),
+    has_links: bool = True,
 ) -> list[dict[str, Any]]:
     """One message as blocks: reasoning folded, the text, and a quiet line of figures and links.
 
@@ -125,7 +138,7 @@ def message_blocks(
         text = format_status(_step(state.step))
     if text:
         blocks.append({"role": "assistant", "content": text})
-    if not is_writing and (footer := _footer(message)):
+    if not is_writing and (footer := _footer(message, has_links)):
         blocks.append(_line(footer))
     return blocks
 
@@ -139,13 +152,14 @@ def _reasoning_block(text: str, seconds: float | None, is_pending: bool) -> dict
     return {"role": "assistant", "content": text.strip(), "metadata": metadata}
 
 
-def _footer(message: StoredMessage) -> str:
+def _footer(message: StoredMessage, has_links: bool) -> str:
     details = message.details
     parts = []
-    if message.versions > 1:
+    if message.versions > 1 and has_links:
         parts.append(_versions(message))
+        parts.append(f'<a href="#compare-{message.message_id}">Side by side</a>')
         if message.model_id:
-            parts.append(html.escape(model_title(message.model_id, False)))
+            parts.append(html.escape(model_title(message.model_id, message.model_id == GUIDE_ID)))
     if isinstance(details.get("stats"), dict):
         stats = GenerationStats(**{k: v for k, v in details["stats"].items() if k in _STATS})
         parts.append(html.escape(format_stats(stats, details.get("reason") or "cancelled")))
@@ -157,7 +171,8 @@ def _footer(message: StoredMessage) -> str:
         parts.append(f"cut by an error: {html.escape(str(details['error'])[:300])}")
     if message.state == "cut":
         parts.append("cut: Pomona ended while this was written")
-    if message.text and (message.state == "cut" or details.get("reason") in _CONTINUABLE):
+    is_cut = message.state == "cut" or details.get("reason") in _CONTINUABLE
+    if message.text and is_cut and has_links:
         parts.append(f'<a href="#continue-{message.message_id}">Continue</a>')
     return " · ".join(parts)
 
@@ -181,6 +196,8 @@ def _line(markup: str) -> dict[str, Any]:
 def _step(event: ChatEvent | None) -> str:
     """What happens before the first word."""
     match event:
+        case Loading(_, 0):
+            return "Loading the model"
         case Loading(done, total):
             return f"Loading the model: {format_bytes(done)} of {format_bytes(total)}"
         case Queued(position):

@@ -8,7 +8,8 @@ from engine import Engine
 from engine.errors import InvalidRequest
 from engine.guests import Guests
 from engine.records import SamplingParams
-from ui.chat_handlers import ChatHandlers, Updates
+from ui.answering import Updates
+from ui.chat_handlers import ChatHandlers
 from ui.conversation import Conversation
 
 

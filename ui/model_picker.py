@@ -86,6 +86,8 @@ class ModelHandlers:
             examples=examples_for(model_id), placeholder=self._placeholder(model_id)
         )
         suggested = await asyncio.to_thread(self.suggest, model_id)
+        if conversation.preset:  # what was chosen by name stays
+            suggested = settings_skips()
         yield format_pill("opening", "busy"), examples, *suggested
         async for pill in self.follow_load(model_id, conversation):
             yield pill, gr.skip(), *settings_skips()

@@ -35,13 +35,14 @@ class SettingsPanel:
     max_tokens: gr.Number
     seed: gr.Number
     overflow: gr.Radio
+    stop: gr.Textbox
     kv_bits: gr.Radio
     draft: gr.Radio
     reset: gr.Button
 
     def inputs(self) -> list[Any]:
         """Components that a request reads, in the order that read_settings takes."""
-        return [self.system_prompt, *self._suggested(), self.seed, self.overflow]
+        return [self.system_prompt, *self._suggested(), self.seed, self.overflow, self.stop]
 
     def outputs(self) -> list[Any]:
         """Components that a choice of model changes, in the order of settings_updates."""
@@ -90,17 +91,29 @@ def build_settings() -> SettingsPanel:
                 None, label="Seed", minimum=0, maximum=2**32 - 1, precision=0, elem_id="seed",
                 info="The same number gives the same answer again; empty is a new draw each time",
             )  # fmt: skip
-            overflow = gr.Radio(
-                _OVERFLOW_CHOICES, value=ours.overflow, elem_id="overflow",
-                label="When a chat outgrows the context",
-                info="The line under an answer says what the model did not see",
-            )  # fmt: skip
+            overflow = _build_overflow()
+            stop = _build_stop()
             kv_bits = build_cache_choice()
             draft = build_draft_choice()
         reset = gr.Button("Back to the recommended values", size="sm", elem_id="settings-reset")
     return SettingsPanel(
         panel, gr.State(False), note, system_prompt, temperature, top_p, top_k, min_p,
-        repetition_penalty, max_tokens, seed, overflow, kv_bits, draft, reset,
+        repetition_penalty, max_tokens, seed, overflow, stop, kv_bits, draft, reset,
+    )  # fmt: skip
+
+
+def _build_overflow() -> gr.Radio:
+    return gr.Radio(
+        _OVERFLOW_CHOICES, value=SamplingParams().overflow, elem_id="overflow",
+        label="When a chat outgrows the context",
+        info="The line under an answer says what the model did not see",
+    )  # fmt: skip
+
+
+def _build_stop() -> gr.Textbox:
+    return gr.Textbox(
+        label="Stop at", lines=2, max_lines=4, elem_id="stop-strings",
+        info="An answer ends before any of these texts, one a line",
     )  # fmt: skip
 
 
@@ -111,7 +124,8 @@ def read_settings(values: Sequence[Any]) -> SamplingParams:
     """
     if not values:
         return SamplingParams()
-    system_prompt, temperature, top_p, top_k, min_p, penalty, max_tokens, seed, overflow = values
+    system_prompt, temperature, top_p, top_k, min_p, penalty, max_tokens, seed, *rest = values
+    overflow, stop = rest
     ours = SamplingParams()
     return SamplingParams(
         temperature=ours.temperature if temperature is None else temperature,
@@ -123,7 +137,29 @@ def read_settings(values: Sequence[Any]) -> SamplingParams:
         seed=None if seed is None else int(seed),
         system_prompt=system_prompt or "",
         overflow=overflow or ours.overflow,
+        stop=_stops(stop),
     )
+
+
+def settings_from(params: SamplingParams | None) -> tuple[Any, ...]:
+    """Values for ``SettingsPanel.inputs``; without settings an empty system prompt alone."""
+    if params is None:
+        return "", *settings_left()[1:]
+    return (
+        params.system_prompt, params.temperature, params.top_p, params.top_k, params.min_p,
+        params.repetition_penalty, params.max_tokens, params.seed, params.overflow,
+        "\n".join(params.stop),
+    )  # fmt: skip
+
+
+def settings_left() -> tuple[Any, ...]:
+    """Leave every value of ``SettingsPanel.inputs`` as it is."""
+    return tuple(gr.skip() for _ in settings_from(SamplingParams()))
+
+
+def _stops(text: str | None) -> tuple[str, ...]:
+    """One stop string a line, spaces around it included; empty lines say nothing."""
+    return tuple(line for line in (text or "").split("\n") if line)
 
 
 def settings_updates(params: SamplingParams, has_suggestions: bool) -> tuple[Any, ...]:

@@ -200,7 +200,7 @@ def read_outside() -> Outside:
     """Read the questions that the Guide declines."""
     pairs = [line.partition(" = ") for line in lines_of(DATA / "outside_answers.txt")]
     outside = Outside({name: answer for name, _, answer in pairs})
-    for end in ("", "_more", "_traps", "_world"):
+    for end in ("", "_more", "_traps", "_world", "_links"):
         for name, lines in sections(DATA / f"outside{end}.txt").items():
             kind = name.partition(" = ")[2]
             for line in lines:

@@ -4,178 +4,29 @@ from __future__ import annotations
 
 import argparse
 import math
-import random
-import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from corpus import SAME, Corpus, load_corpus
+from corpus import Corpus, load_corpus
+from crew import Crew, run_crew
 from dialogue import Speaker
-from export import SPECIALS, write_model
+from export import read_weights, write_model
 from network import Llama, Shape
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from rows import GOING_ON, IGNORE, Encoder, batches, row_length, stack
 from torch import Tensor
+from wording import ASSISTANT, END, SEED, USER, make_tokenizer, openers
 
-SEED = 20
-PAD, END, SYSTEM, USER, ASSISTANT = range(len(SPECIALS))
-LONGEST = 900
-ROW_TOKENS = 2048
-POOL = 64
-IGNORE = -100
+LATER_SEED = 100  # added to the seed in each phase in which a model is trained further
 CHOICE = 3.0  # weight of the loss on openers, which say which answer comes
 SMOOTH = 0.1  # label smoothing there, against overconfidence in wordings seen often
-LOOSE = 0.25  # share of questions whose words are cut at random
-LOST = 0.03  # share of question tokens left out, so that no single word decides alone
-PHASES = (0.3, 0.75)  # where the second and the third phase begin
-SHARES = ((86, 14, 0, 0), (80, 17, 3, 0), (78, 15, 6, 1))  # of 1, few, some and many turns
-SHORTENED = 0.85  # share of single questions with a shortened answer
-SHORT = 2  # tokens of a shortened answer
-
-Row = tuple[list[int], list[bool]]
-Batch = tuple[Tensor, Tensor, Tensor]
-
-
-def every_answer(corpus: Corpus) -> list[str]:
-    """Return every answer once."""
-    answers = [fact.answer for fact in corpus.facts.values()]
-    for fact in corpus.facts.values():
-        answers += [text for text in fact.follow.values() if not text.startswith("@")]
-    answers += [kind.answer for kind in corpus.follow.values() if kind.answer != SAME]
-    return list(dict.fromkeys([*answers, *corpus.outside.answers.values()]))
-
-
-def opener(text: str, others: list[str]) -> str:
-    """Return the first words, two at least, that occur in no other answer."""
-    rest = [other for other in others if other != text]
-    starts = [text[: space.start()] for space in re.finditer(r" |$", text)][1:] or [text]
-    for start in starts:
-        if not any(start in other for other in rest):
-            return start
-    return next((start for start in starts if not any(o.startswith(start) for o in rest)), text)
-
-
-def openers(corpus: Corpus) -> list[str]:
-    """Return the words that tell each answer from all others; each is made one token.
-
-    So the choice of the answer is one step, and what follows is said by heart.
-    """
-    answers = every_answer(corpus)
-    return [opener(text, answers) for text in answers]
-
-
-def make_tokenizer(corpus: Corpus, vocab: int) -> Tokenizer:
-    """Train a byte-level tokenizer on the answers and on drawn questions; openers come last."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    speaker = Speaker(corpus, SEED)
-    whole = openers(corpus)
-    texts = [" " + speaker.ask_first().question for _ in range(30000)]
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab - len(whole),
-        special_tokens=[AddedToken(name, special=True, normalized=False) for name in SPECIALS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts + every_answer(corpus) * 20, trainer)
-    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in whole])
-    return tokenizer
-
-
-class Encoder:
-    """Turns drawn conversations into token rows with the answers marked."""
-
-    def __init__(self, tokenizer: Tokenizer, speaker: Speaker) -> None:
-        """Keep the tokenizer, and a second one that cuts words at random."""
-        self.tokenizer = tokenizer
-        self.loose = Tokenizer.from_str(tokenizer.to_str())
-        self.loose.model.dropout = 0.1
-        self.speaker = speaker
-        self.rng = random.Random(speaker.rng.random())
-        self.known: dict[str, list[int]] = {}
-        self.phase = 0
-
-    def answer(self, text: str) -> list[int]:
-        """Encode an answer."""
-        if text not in self.known:
-            self.known[text] = self.tokenizer.encode(text).ids
-        return self.known[text]
-
-    def question(self, text: str) -> list[int]:
-        """Encode a question, sometimes cut in unusual places, with a few tokens left out."""
-        loose = self.rng.random() < LOOSE
-        tokens = (self.loose if loose else self.tokenizer).encode(" " + text).ids
-        return [token for token in tokens if self.rng.random() > LOST] or tokens
-
-    def turns(self) -> int:
-        """Draw how many turns a conversation has."""
-        few, some, many = self.rng.randint(2, 3), self.rng.randint(4, 8), self.rng.randint(9, 22)
-        return self.rng.choices((1, few, some, many), SHARES[self.phase])[0]
-
-    def row(self) -> Row:
-        """Draw a conversation: tokens, and True for each to be learned."""
-        tokens: list[int] = []
-        learn: list[bool] = []
-        system = self.speaker.system()
-        if system:
-            tokens += [SYSTEM, *self.tokenizer.encode(" " + system).ids, END]
-        learn += [False] * len(tokens)
-        turns = self.turns()
-        for turn in self.speaker.conversation(turns):
-            asked = [USER, *self.question(turn.question), END, ASSISTANT]
-            answer = [*self.answer(turn.answer), END]
-            if turns == 1 and self.rng.random() < SHORTENED:
-                answer = answer[:SHORT]
-            tokens += asked + answer
-            learn += [False] * len(asked) + [True] * len(answer)
-        return tokens[:LONGEST], learn[:LONGEST]
-
-
-def padded(length: int, step: int = 8) -> int:
-    """Round a length up, so that few different sizes occur (each new one costs time)."""
-    return -(-length // step) * step
-
-
-def stack(rows: list[Row]) -> Batch:
-    """Put rows into one tensor; also return the positions before learned tokens, and those."""
-    longest = padded(max(len(row[0]) for row in rows))
-    tokens = torch.full((len(rows), longest), PAD)
-    learn = torch.zeros((len(rows), longest), dtype=torch.bool)
-    for i, (ids, marks) in enumerate(rows):
-        tokens[i, : len(ids)] = torch.tensor(ids)
-        learn[i, : len(marks)] = torch.tensor(marks)
-    where = learn.flatten().nonzero()[:, 0] - 1
-    wanted = tokens.flatten()[where + 1]
-    spare = padded(len(where), 128) - len(where)
-    where, wanted = F.pad(where, (0, spare)), F.pad(wanted, (0, spare), value=IGNORE)
-    return tokens, where, wanted
-
-
-def batches(encoder: Encoder, steps: int) -> Iterator[Batch]:
-    """Yield batches of rows of like length; first only single questions, at last long talks."""
-    given = 0
-    while given < steps:
-        encoder.phase = sum(given >= share * steps for share in PHASES)
-        rows: list[Row] = []
-        total = 0
-        while total < POOL * ROW_TOKENS:
-            rows.append(encoder.row())
-            total += len(rows[-1][0])
-        rows.sort(key=lambda row: len(row[0]))
-        groups, group = [], []
-        for row in rows:
-            if group and (len(group) + 1) * padded(len(row[0])) > ROW_TOKENS:
-                groups.append(group)
-                group = []
-            group.append(row)
-        groups.append(group)
-        encoder.rng.shuffle(groups)
-        for group in groups[: steps - given]:
-            given += 1
-            yield stack(group)
+RISE = 60  # steps in which the rate rises to its peak
+PACE = 0.1  # rate of the matrices that the warm-up taught, against the others
+GOES_ON_PACE = 0.3  # the same when a model is trained further
+HEAD_PACE = 0.5  # the same for the matrix that scores the next token
+WARM_POOL = 8  # such steps for which questions are drawn together, to have like lengths
+WARM_ROWS = 512  # questions in each step before the training proper
 
 
 def held_share(model: Llama, encoder: Encoder, cases: list[tuple[str, str]]) -> float:
@@ -204,9 +55,9 @@ def held_cases(corpus: Corpus) -> tuple[list[tuple[str, str]], list[tuple[str, s
 
 def rate(step: int, steps: int, peak: float) -> float:
     """Return the learning rate: a short rise, then half a cosine."""
-    if step < 150:
-        return peak * (step + 1) / 150
-    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - 150) / (steps - 150))))
+    if step < RISE:
+        return peak * (step + 1) / RISE
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - RISE) / (steps - RISE))))
 
 
 def losses(scores: Tensor, wanted: Tensor, first: int) -> tuple[Tensor, Tensor]:
@@ -220,19 +71,63 @@ def losses(scores: Tensor, wanted: Tensor, first: int) -> tuple[Tensor, Tensor]:
     return -choice.sum() / opens.sum().clamp(min=1), -rest.sum() / max(1, rest.numel())
 
 
-def fit(model: Llama, encoder: Encoder, steps: int, peak: float, out: Path) -> None:
+def warm_up(model: Llama, encoder: Encoder, crew: Crew, steps: int, peak: float) -> None:
+    """Teach the network to choose answers by the words of single questions, whatever their order.
+
+    A step takes a fiftieth of a step of the whole network, which then begins from here.
+    """
+    adam = torch.optim.Adam(model.parameters(), lr=peak, fused=True)
+    first = model.shape.vocab - len(openers(encoder.speaker.corpus))
+    for step in range(steps):
+        for group in adam.param_groups:
+            group["lr"] = peak * min(1, (step + 1) / 20) * (1 - step / steps)
+        if step % WARM_POOL == 0:
+            rows = sorted((encoder.single() for _ in range(WARM_POOL * WARM_ROWS)), key=row_length)
+            order = encoder.rng.sample(range(WARM_POOL), WARM_POOL)
+        at = order[step % WARM_POOL] * WARM_ROWS
+        tokens, where, wanted = stack(rows[at : at + WARM_ROWS])
+        scores = model.bag(tokens, where, first)
+        loss = F.cross_entropy(scores, wanted - first, label_smoothing=SMOOTH)
+        loss.backward()
+        adam.step()
+        adam.zero_grad()
+        crew.meet(model, step, step == steps - 1)
+        if step % 100 == 99 and crew.rank == 0:
+            print(f"warm-up {step} loss {loss.item():.3f}", flush=True)
+    model.begin_as_bag()
+
+
+def optimizer(model: Llama, goes_on: bool) -> torch.optim.Optimizer:
+    """Make the optimiser; norms do not decay, and what the warm-up taught moves slowly."""
+    pace = GOES_ON_PACE if goes_on else PACE
+    paces = {id(weight): pace for weight in model.bag_parts()}
+    paces[id(model.lm_head.weight)] = HEAD_PACE
+    groups = [
+        {
+            "params": [weight],
+            "weight_decay": 0.05 if weight.dim() == 2 and id(weight) not in paces else 0.0,
+            "pace": paces.get(id(weight), 1.0),
+        }
+        for weight in model.parameters()
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+
+
+def show_shares(model: Llama, encoder: Encoder, step: int) -> None:
+    """Print how many held-out questions are answered rightly."""
+    inside, outside = (held_share(model, encoder, c) for c in held_cases(encoder.speaker.corpus))
+    print(f"{step} held-out right {inside:.1f} %, outside {outside:.1f} %", flush=True)
+
+
+def fit(model: Llama, encoder: Encoder, crew: Crew, steps: int, peak: float, out: Path) -> None:
     """Train the network and write it out now and then."""
-    matrices = [weight for weight in model.parameters() if weight.dim() == 2]
-    norms = [weight for weight in model.parameters() if weight.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": norms, "weight_decay": 0.0}]
-    adam = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
+    adam = optimizer(model, encoder.phase in GOING_ON)
     start, means, seen = time.time(), [0.0, 0.0], 0
-    inside, outside = held_cases(encoder.speaker.corpus)
     first = model.shape.vocab - len(openers(encoder.speaker.corpus))
     model.train()
     for step, (tokens, where, wanted) in enumerate(batches(encoder, steps)):
         for group in adam.param_groups:
-            group["lr"] = rate(step, steps, peak)
+            group["lr"] = group["pace"] * rate(step, steps, peak)
         with torch.autocast("cpu", torch.bfloat16):
             scores = model(tokens, where)
         choice, rest = losses(scores, wanted, first)
@@ -240,27 +135,31 @@ def fit(model: Llama, encoder: Encoder, steps: int, peak: float, out: Path) -> N
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adam.step()
         adam.zero_grad()
+        crew.meet(model, step, step == steps - 1)
+        if crew.rank > 0:
+            continue
         for i, part in enumerate((choice, rest)):
             means[i] = part.item() if step == 0 else 0.98 * means[i] + 0.02 * part.item()
         seen += tokens.numel()
         if step % 100 == 0:
             speed = seen / (time.time() - start)
             print(f"{step} loss {means[0]:.4f} {means[1]:.4f} {speed:.0f} tok/s", flush=True)
-        if step % 500 == 499 or step == steps - 1:
-            shares = [held_share(model, encoder, cases) for cases in (inside, outside)]
-            print(f"{step} held-out right {shares[0]:.1f} %, outside {shares[1]:.1f} %", flush=True)
+        if step % 200 == 199 or step == steps - 1:
+            show_shares(model, encoder, step)
             write_model(model, encoder.tokenizer, out)
 
 
 def main() -> None:
     """Train and write the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=13000)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--warm", type=int, default=300)
+    parser.add_argument("--go-on", type=int, choices=GOING_ON, help="train --out further")
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     options = parser.parse_args()
     torch.manual_seed(SEED)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     shape = Shape()
     corpus = load_corpus()
     model = Llama(shape)
@@ -268,9 +167,23 @@ def main() -> None:
         raise SystemExit(f"data/facts_talk.txt must say {model.size() / 1e6:.1f} million")
     tokenizer = make_tokenizer(corpus, shape.vocab)
     print(f"{model.size():,} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
+    if options.go_on:
+        read_weights(model, options.out)
     start = time.time()
-    encoder = Encoder(tokenizer, Speaker(corpus, SEED + 1))
-    fit(model, encoder, options.steps, options.rate, options.out)
+
+    def work(crew: Crew) -> None:
+        seed = SEED + crew.rank + LATER_SEED * max(0, (options.go_on or 2) - 2)
+        torch.manual_seed(seed)
+        encoder = Encoder(tokenizer, Speaker(corpus, seed + 1))
+        if options.go_on:
+            encoder.phase = options.go_on
+        else:
+            warm_up(model, encoder, crew, options.warm, 4e-3)
+        if crew.rank == 0:
+            show_shares(model, encoder, -1)
+        fit(model, encoder, crew, options.steps, options.rate, options.out)
+
+    run_crew(model, work)
     print(f"trained in {(time.time() - start) / 60:.1f} minutes")
 
 

@@ -113,6 +113,18 @@ class Chats(ReadChats):
             )  # fmt: skip
             return written
 
+    def begin_answers(
+        self, chat_id: str, revision: int, parent_id: int, model_ids: Sequence[str],
+        params: Mapping[str, Any],
+    ) -> tuple[Written, ...]:  # fmt: skip
+        """Make room for an answer of each model, versions of one turn; all of them or none."""
+        with self._file.changing():
+            places: list[Written] = []
+            for model_id in model_ids:
+                seen = places[-1].revision if places else revision
+                places.append(self.begin_answer(chat_id, seen, parent_id, model_id, params))
+            return tuple(places)
+
     def resume_answer(self, chat_id: str, revision: int, message_id: int) -> Written:
         """Let an answer be written on from where it ended."""
         with self._file.changing() as execute:

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.app_process import ROOT, running_app
 from tests.browser.chat_page import ChatPage
@@ -13,6 +13,7 @@ from tests.loopback_hub import LoopbackHub
 from tests.models import write_model
 
 PICTURES = ROOT / "assets" / "pictures"
+TIMEOUT_MS = 120_000
 _QUESTIONS = ("How do I download a model?", "What does quantisation mean?")
 _SHOTS = {
     "chat-light": (1440, 900, "light"),
@@ -37,6 +38,7 @@ _FACTS = {
 def main() -> None:
     """Start the app, ask the Guide, download something, and save a picture per shot."""
     PICTURES.mkdir(exist_ok=True)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=launch_arguments()
@@ -62,6 +64,7 @@ def _take_manage(browser: Browser, folder: Path, hub: LoopbackHub) -> None:
     environment = {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1"}
     with running_app(folder, environment=environment) as app:
         page = browser.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto(app.url)
         page.wait_for_selector("#model-status .ready")
         discover, manage = DiscoverPage(page), ManagePage(page)
@@ -91,6 +94,7 @@ def _take(browser: Browser, url: str, name: str) -> None:
         color_scheme=scheme,  # type: ignore[arg-type]
     )
     page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
     page.goto(url)
     page.wait_for_selector("#model-status .ready")
     if name.startswith("manage"):

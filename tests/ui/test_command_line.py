@@ -71,6 +71,12 @@ def test_version_is_printed(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout.startswith("Pomona ")
 
 
+def test_it_starts_behind_a_proxy_that_knows_nothing_of_this_computer(tmp_path: Path) -> None:
+    environment = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "", "HF_HUB_OFFLINE": "1"}
+    with running_app(tmp_path, environment=environment) as app:
+        assert httpx.get(app.url, timeout=30, trust_env=False).status_code == 200
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_status_0(tmp_path: Path, how: signal.Signals) -> None:
     with running_app(tmp_path) as app:
