@@ -16,6 +16,7 @@ LONGEST = 900
 ROW_TOKENS = 1024
 POOL = 64
 IGNORE = -100
+CUT_WORDS = 0.1  # chance of a cut between two letters of such a question
 LOOSE = 0.25  # share of questions whose words are cut at random
 LOST = 0.03  # share of question tokens left out, so that no single word decides alone
 PHASES = (0.33, 0.75)  # where the second and the third phase begin
@@ -38,10 +39,8 @@ class Encoder:
     """Turns drawn conversations into token rows with the answers marked."""
 
     def __init__(self, tokenizer: Tokenizer, speaker: Speaker) -> None:
-        """Keep the tokenizer, and a second one that cuts words at random."""
+        """Keep the tokenizer and what is drawn from."""
         self.tokenizer = tokenizer
-        self.loose = Tokenizer.from_str(tokenizer.to_str())
-        self.loose.model.dropout = 0.1
         self.speaker = speaker
         self.rng = random.Random(speaker.rng.random())
         self.known: dict[str, list[int]] = {}
@@ -56,9 +55,15 @@ class Encoder:
 
     def question(self, text: str) -> list[int]:
         """Encode a question, sometimes cut in unusual places, with a few tokens left out."""
-        loose = self.rng.random() < LOOSE
-        tokens = (self.loose if loose else self.tokenizer).encode(" " + text).ids
+        pieces = self.cut(" " + text) if self.rng.random() < LOOSE else [" " + text]
+        tokens = [token for piece in pieces for token in self.tokenizer.encode(piece).ids]
         return [token for token in tokens if self.rng.random() > LOST] or tokens
+
+    def cut(self, text: str) -> list[str]:
+        """Cut some words in two, by our own seed: the tokenizer's own dropout knows none."""
+        spots = [i for i in range(2, len(text)) if text[i - 1 : i + 1].isalpha()]
+        places = [0, *(i for i in spots if self.rng.random() < CUT_WORDS), len(text)]
+        return [text[start:end] for start, end in zip(places, places[1:], strict=False)]
 
     def turns(self) -> int:
         """Draw how many turns a conversation has."""
