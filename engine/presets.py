@@ -50,6 +50,12 @@ class Presets:
         self._lock = threading.Lock()
         self._presets, self.problem = _read_or_put_aside(path)
 
+    def tell_problem(self) -> str:
+        """The problem of the start, to the first who asks; nothing from then on."""
+        with self._lock:
+            told, self.problem = self.problem, ""
+        return told
+
     def list(self) -> tuple[Preset, ...]:
         """All of them by name, whatever the case."""
         with self._lock:

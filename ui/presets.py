@@ -10,10 +10,11 @@ from typing import Any
 import gradio as gr
 
 from engine import Engine
+from engine.errors import EngineError
 from engine.presets import MAX_NAME_CHARS, export_presets, read_presets
 from ui.chat_files import SAVE_JS
 from ui.conversation import Conversation
-from ui.errors import shows_errors
+from ui.errors import show_toast, shows_errors
 from ui.settings_panel import SettingsPanel, read_settings, settings_from, settings_left
 
 _NONE = ("No preset", "")
@@ -64,6 +65,8 @@ class PresetHandlers:
 
     def listed(self, conversation: Conversation) -> Any:
         """The choice as it is now; another tab may have changed it."""
+        if problem := self._presets.tell_problem():
+            show_toast(EngineError(problem))
         names = [preset.name for preset in self._presets.list()]
         if conversation.preset not in names:
             conversation.preset = ""

@@ -40,11 +40,11 @@ def test_a_preset_is_saved_chosen_exported_deleted_and_imported(
     page.reload()
     page.wait_for_selector("#model-status .ready")
     choose_preset(chat, "Poet")
+    page.locator("#settings-button").click()
+    expect(prompt).to_have_value("Answer in verse")
     chat.ask("What is a token?")
     chat.wait_for_answers(1)
     assert chat.stats.inner_text().startswith("5 tokens")
-    page.locator("#settings-button").click()
-    expect(prompt).to_have_value("Answer in verse")
     page.locator("#presets button").first.click()
     with page.expect_download() as download:
         page.locator("#preset-export").click()

@@ -71,7 +71,8 @@ def test_a_file_that_is_not_ours_is_refused_with_a_sentence(text: str) -> None:
 def test_a_file_that_cannot_be_read_is_kept_aside_and_told_of(path: Path) -> None:
     path.write_text("{broken", encoding="utf-8")
     presets = Presets(path)
-    assert presets.list() == () and "kept as presets.json.broken-" in presets.problem
+    assert presets.list() == () and "kept as presets.json.broken-" in presets.tell_problem()
+    assert presets.tell_problem() == ""
     assert [one.read_text() for one in path.parent.glob("presets.json.broken-*")] == ["{broken"]
     presets.save("one", PIRATE)
     assert Presets(path).find("one").params == PIRATE
