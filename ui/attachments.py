@@ -21,6 +21,9 @@ from ui.errors import show_toast, shows_errors
 from ui.format import model_title
 from ui.format_attachments import format_chips, format_misfit
 
+GUIDE_WARNING = (
+    "The Pomona Guide knows only this app and does not read files: choose another model."
+)
 CLAIM_S = 3.0
 CLAIM_POLL_S = 0.03
 FIT_S = 2.0  # how long the inference thread may take to count, before it is guessed
@@ -142,6 +145,8 @@ class AttachmentHandlers:
         """What a person should know before they send the files, or nothing."""
         if not conversation.attached or not conversation.model_id:
             return ""
+        if conversation.model_id == GUIDE_ID:
+            return GUIDE_WARNING
         files = Message("user", with_attachments("", conversation.attached))
         messages = [*conversation.messages(), files]
         try:
@@ -152,8 +157,7 @@ class AttachmentHandlers:
             fit = self._guess_fit(messages, conversation.model_id)
         except EngineError as error:
             return error.text
-        title = model_title(conversation.model_id, conversation.model_id == GUIDE_ID)
-        return format_misfit(fit, title)
+        return format_misfit(fit, model_title(conversation.model_id, False))
 
     def _guess_fit(self, messages: Sequence[Message], model_id: str) -> ContextFit:
         tokens = sum(estimate_tokens(message.text) for message in messages)

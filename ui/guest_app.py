@@ -60,7 +60,12 @@ def build_guest_app(guests: Guests, access: Access) -> gr.Blocks:
         # First, so that a handler of the page with the same name does not take its place.
         endpoints = ApiHandlers(cast(Engine, guests), guests.models[0])
         api(open_to_guests(reports_errors(endpoints.chat)), api_name="chat")
-        _wire_chat(GuestChatHandlers(guests), log, box, model, new_chat, links, conversation)
+        handlers = GuestChatHandlers(guests)
+        _wire_chat(handlers, log, box, model, new_chat, links, conversation)
+        demo.load(
+            open_to_guests(shows_errors(handlers.come_back)), conversation, [log, box],
+            api_visibility="private", show_progress="hidden",
+        )  # fmt: skip
     demo.state_session_capacity = MOST_SESSIONS
     guard(demo, access)
     demo.queue(

@@ -8,7 +8,7 @@ from engine import Engine
 from engine.errors import InvalidRequest
 from engine.guests import Guests
 from engine.records import SamplingParams
-from ui.answering import Updates
+from ui.answering import BUSY_BOX, IDLE_BOX, Updates
 from ui.chat_handlers import ChatHandlers
 from ui.conversation import Conversation
 
@@ -48,6 +48,20 @@ class GuestChatHandlers(ChatHandlers):
         """A link in the log."""
         async for update in self.follow_link(data, conversation, model_id):
             yield update
+
+    async def come_back(self, conversation: Conversation) -> Updates:
+        """Show the visit's newest chat after the page was loaded again."""
+        chats = self.chats_of(conversation)
+        newest = chats.list("", 1)
+        if not newest:
+            yield gr.skip(), gr.skip()
+            return
+        conversation.show(chats.read(newest[0].chat_id))
+        running = self.running_at_end(conversation)
+        yield self.blocks(conversation), gr.Textbox(**(BUSY_BOX if running else IDLE_BOX))
+        if running is not None:
+            async for update in self.follow(conversation, running):
+                yield update
 
     def begin_anew(self, conversation: Conversation) -> tuple[Any, ...]:
         """Begin with an empty log. Guests have no list, so the old chat is gone."""

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
 from tests.browser.manage_page import DiscoverPage, ManagePage
+from tests.browser.models import SMALL_CONTEXT
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 SAID = [
@@ -81,6 +82,7 @@ def bring(page: Page, folder: Path) -> None:
 
 def test_axe_finds_nothing_grave_on_any_tab(themed: Page, tmp_path: Path) -> None:
     assert grave_findings(themed) == []
+    ChatPage(themed).choose_model(SMALL_CONTEXT)
     bring(themed, tmp_path)
     themed.locator("#settings-button").click()
     themed.locator("#settings-more button").first.click()

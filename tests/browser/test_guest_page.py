@@ -43,6 +43,8 @@ def test_a_guest_asks_again_walks_between_answers_and_begins_anew(guest: Page) -
     chat.wait_for_answers(1)
     guest.locator("#log .stats a").filter(has_text="‹").click()
     expect(guest.locator("#log")).to_contain_text("1 of 2")
+    guest.reload()
+    expect(chat.questions).to_have_text("What is a token?")
     guest.locator("#new-chat").click()
     expect(chat.questions).to_have_count(0)
     assert guest.evaluate("document.documentElement.scrollWidth") <= 390

@@ -15,7 +15,7 @@ PASSWORD = "correct horse battery"
 # All that guests may call, by the names that Gradio gives the handlers of their page.
 OPEN_TO_GUESTS = {
     "chat", "ask", "ask_1", "ask_again", "change", "follow_link_in_log", "example_text",
-    "begin_anew", "stop",
+    "begin_anew", "come_back", "stop",
 }  # fmt: skip
 Walks = dict[str, list[list[str]]]
 
