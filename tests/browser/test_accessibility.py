@@ -209,4 +209,4 @@ def test_reduced_motion_stops_animations(themed: Page) -> None:
     themed.get_by_role("tab", name="Manage").click()
     themed.locator("#installed [role=gridcell]").first.wait_for()
     moving = "document.getAnimations().filter(one => one.playState === 'running').length"
-    assert themed.evaluate(moving) == 0
+    themed.wait_for_function(f"{moving} === 0")
