@@ -89,20 +89,25 @@ def wire_discover(view: DiscoverView, handlers: DiscoverHandlers, tab: gr.Tab) -
     """Which event calls which handler."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     asked = [view.shown, *view.filters.inputs()]
+    repaint = shows_errors(handlers.repaint)
     tab.select(
         shows_errors(handlers.open_tab), asked,
         [*view.results(), view.filters.architecture, view.filters.exclude_architectures], **private,
-    )  # fmt: skip
+    ).then(repaint, view.shown, view.table, **private)  # fmt: skip
     changes = [component.change for component in view.filters.quick()]
     search = shows_errors(handlers.search)
     gr.on(
         [view.filters.text.submit, *changes], search, asked, view.results(),
         trigger_mode="always_last", **private,
-    )  # fmt: skip
+    ).then(repaint, view.shown, view.table, **private)  # fmt: skip
     view.chips.select(
         shows_errors(handlers.remove_chip), view.shown, view.filters.inputs(), **private
-    ).then(search, asked, view.results(), **private)
-    view.retry.click(shows_errors(handlers.retry), asked, view.results(), **private)
+    ).then(search, asked, view.results(), **private).then(
+        repaint, view.shown, view.table, **private
+    )
+    view.retry.click(shows_errors(handlers.retry), asked, view.results(), **private).then(
+        repaint, view.shown, view.table, **private
+    )
     view.table.select(shows_errors(handlers.inspect), view.shown, view.details(), **private).then(
         None, None, None, js=REVEAL_JS % "detail", **private
     )

@@ -56,6 +56,7 @@ class Shown:
     serial: int = 0
     looks: int = 0
     is_open: bool = False
+    table: list[list[Any]] = field(default_factory=list)
 
     def begin(self) -> int:
         """Start a search; the answer to an older one is then dropped."""
@@ -96,6 +97,10 @@ class DiscoverHandlers:
         """Search; an answer that a later search has overtaken is dropped."""
         async for results in self._search(shown, read_query(values), shown.begin()):
             yield results
+
+    def repaint(self, shown: Shown) -> Any:
+        """The rows once more: of two values in quick succession Gradio's table may lose one."""
+        return gr.Dataframe(value=shown.table)
 
     async def retry(self, shown: Shown, *values: Any) -> Updates:
         """Ask the Hub again."""
@@ -217,6 +222,7 @@ class DiscoverHandlers:
         if not keeps_rows:
             row_ids = shown.rows.issue([model.summary.repo_id for model in listing.models])
             rows = table_rows(listing.models, self._engine.library.names(), row_ids)
+            shown.table = rows
             table = gr.Dataframe(value=rows)
         return (
             table,
