@@ -90,24 +90,22 @@ def wire_discover(view: DiscoverView, handlers: DiscoverHandlers, tab: gr.Tab) -
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     asked = [view.shown, *view.filters.inputs()]
     repaint = shows_errors(handlers.repaint)
-    tab.select(
+    opened = tab.select(
         shows_errors(handlers.open_tab), asked,
         [*view.results(), view.filters.architecture, view.filters.exclude_architectures], **private,
-    ).then(repaint, view.shown, view.table, **private)  # fmt: skip
+    )  # fmt: skip
     changes = [component.change for component in view.filters.quick()]
     search = shows_errors(handlers.search)
-    gr.on(
+    searched = gr.on(
         [view.filters.text.submit, *changes], search, asked, view.results(),
         trigger_mode="always_last", **private,
-    ).then(repaint, view.shown, view.table, **private)  # fmt: skip
-    view.chips.select(
+    )  # fmt: skip
+    removed = view.chips.select(
         shows_errors(handlers.remove_chip), view.shown, view.filters.inputs(), **private
-    ).then(search, asked, view.results(), **private).then(
-        repaint, view.shown, view.table, **private
-    )
-    view.retry.click(shows_errors(handlers.retry), asked, view.results(), **private).then(
-        repaint, view.shown, view.table, **private
-    )
+    ).then(search, asked, view.results(), **private)
+    retried = view.retry.click(shows_errors(handlers.retry), asked, view.results(), **private)
+    for results in (opened, searched, removed, retried):
+        results.then(repaint, view.shown, view.table, **private)
     view.table.select(shows_errors(handlers.inspect), view.shown, view.details(), **private).then(
         None, None, None, js=REVEAL_JS % "detail", **private
     )
