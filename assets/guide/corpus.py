@@ -19,7 +19,10 @@ SAME = "@same"
 
 @dataclass
 class Fact:
-    """One thing the Guide knows: an answer, its questions and its follow-up answers."""
+    """One thing the Guide knows: an answer, its questions and its follow-up answers.
+
+    ``framed`` are the first forms of those questions that frames made of its terms.
+    """
 
     name: str
     answer: str = ""
@@ -28,6 +31,7 @@ class Fact:
     train: list[list[str]] = field(default_factory=list)
     patterns: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    framed: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Outside:
     answers: dict[str, str]
     train: list[tuple[str, str]] = field(default_factory=list)
     held: list[tuple[str, str]] = field(default_factory=list)
+    patterns: list[tuple[str, str]] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)
     topics: dict[str, list[str]] = field(default_factory=dict)
     held_topics: dict[str, list[str]] = field(default_factory=dict)
@@ -164,8 +169,9 @@ def read_fact(name: str, lines: list[str], frames: list[str]) -> Fact:
     for line in questions:
         add_question(fact, line)
     for frame in frames if fact.terms else []:
-        choices = "|".join(fact.terms)
-        add_question(fact, frame.replace("{t}", f"({choices})"), name + frame)
+        line = frame.replace("{t}", f"({'|'.join(fact.terms)})")
+        add_question(fact, line, name + frame)
+        fact.framed.add(expand(line)[0])
     return fact
 
 
@@ -200,11 +206,13 @@ def read_outside() -> Outside:
     """Read the questions that the Guide declines."""
     pairs = [line.partition(" = ") for line in lines_of(DATA / "outside_answers.txt")]
     outside = Outside({name: answer for name, _, answer in pairs})
-    for end in ("", "_more", "_traps", "_world", "_links"):
+    for end in ("", "_more", "_traps", "_world", "_links", "_senses"):
         for name, lines in sections(DATA / f"outside{end}.txt").items():
             kind = name.partition(" = ")[2]
             for line in lines:
                 (outside.held if is_held(line) else outside.train).append((tidy(line), kind))
+    for name, lines in sections(DATA / "outside_patterns.txt").items():
+        outside.patterns += [(line, name.partition(" = ")[2]) for line in lines]
     topics: dict[str, list[str]] = {}
     for path in (DATA / "outside_frames.txt", DATA / "outside_topics.txt"):
         for name, lines in sections(path).items():

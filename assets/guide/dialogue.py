@@ -47,8 +47,9 @@ SYSTEMS = (
 )  # fmt: skip
 
 
+TYPING_ERRORS = 0.38  # share of questions with one or more
 PATTERNS = 0.5  # share of questions drawn from patterns
-OUTSIDE = 0.42  # share of first questions that come from outside
+OUTSIDE = 0.39  # share of first questions that come from outside
 INVENTED = 0.2  # share of outside topics that are no words, so that unknown words are outside
 
 
@@ -79,6 +80,12 @@ def typo(rng: random.Random, text: str) -> str:
     return text[:i] + letter + text[i + (way == 3) :]
 
 
+def weight(fact: Fact) -> float:
+    """Return how often a fact is drawn: by its own questions, and by its terms."""
+    own = sum(forms[0] not in fact.framed for forms in fact.train)
+    return (own / 40) ** 0.7 + 0.25 * len(fact.terms) ** 0.5
+
+
 class Speaker:
     """Draws questions and conversations with its own random numbers."""
 
@@ -87,7 +94,7 @@ class Speaker:
         self.corpus = corpus
         self.rng = random.Random(seed)
         self.facts = list(corpus.facts.values())
-        self.weights = [0.45 if f.terms else (len(f.train) / 40) ** 0.5 for f in self.facts]
+        self.weights = [weight(fact) for fact in self.facts]
         self.barred = held_texts(corpus)
         self.owners = {
             bare(text): fact.name for fact in self.facts for forms in fact.train for text in forms
@@ -150,8 +157,8 @@ class Speaker:
     def mistype(self, text: str) -> str:
         """Add punctuation or leave it out, and sometimes add typing errors."""
         rng = self.rng
-        if rng.random() < 0.3:
-            for _ in range(rng.randint(1, 1 + len(text) // 30)):
+        if rng.random() < TYPING_ERRORS:
+            for _ in range(rng.randint(1, 1 + len(text) // 40)):
                 text = typo(rng, text)
         if rng.random() < 0.3:
             text = text.replace("'", "")
@@ -203,15 +210,25 @@ class Speaker:
             if found and not OURS.search(before + after) and bare(text) not in self.barred:
                 return text
 
+    def outside_pattern(self) -> tuple[str, str]:
+        """Draw from the patterns of questions from outside, never a held-out one or one of ours."""
+        while True:
+            pattern, kind = self.rng.choice(self.corpus.outside.patterns)
+            text = draw(self.rng, pattern, self.corpus.slots)
+            if bare(text) not in self.barred and bare(text) not in self.owners:
+                return text, kind
+
     def outside_text(self) -> tuple[str, str]:
         """Draw a question that the Guide declines, and the kind of answer."""
         rng = self.rng
         outside = self.corpus.outside
         chance = rng.random()
-        if chance < 0.45:
+        if chance < 0.4:
             return rng.choice(outside.train)
-        if chance < 0.6:
+        if chance < 0.52:
             return self.trap_text(), "ask"
+        if chance < 0.7:
+            return self.outside_pattern()
         key = rng.choices(list(self.frames), (6, 4, 1, 1))[0]
         frame = rng.choice(self.frames[key])
         parts = re.split(r"\{\w\}", frame)

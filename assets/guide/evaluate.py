@@ -100,12 +100,13 @@ def mistyped(text: str) -> str:
 
 
 def held_facts(corpus: Corpus, glossary: bool | None = None) -> list[Case]:
-    """Return the held-out questions; for glossary frames one term for each frame."""
-    cases = []
-    for fact in corpus.facts.values():
-        if glossary is None or glossary == bool(fact.terms):
-            cases += [([user(text)], fact.answer, fact.name) for text in fact.held]
-    return cases
+    """Return the held-out questions; ``glossary`` tells those made by frames from all others."""
+    return [
+        ([user(text)], fact.answer, fact.name)
+        for fact in corpus.facts.values()
+        for text in fact.held
+        if glossary is None or glossary == (text in fact.framed)
+    ]
 
 
 def held_follow(corpus: Corpus) -> list[Case]:

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from network import Llama
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 GROUP = 64
@@ -52,20 +51,6 @@ def part_name(name: str) -> str:
     """Return the name of a tensor in the finished model, without the ending "weight"."""
     whole = name if name.startswith("lm_head") else "model." + name
     return whole.removesuffix("weight")
-
-
-def read_weights(model: Llama, folder: Path) -> None:
-    """Load the weights of a finished model, to train it further."""
-    found, state = load_file(folder / "model.safetensors"), {}
-    for name, weight in model.state_dict().items():
-        part = part_name(name)
-        values = found[part + "weight"]
-        if weight.dim() == 2:
-            levels = values.view(np.uint8).reshape(len(values), -1, GROUP).astype(np.float32)
-            levels = levels * found[part + "scales"][..., None] + found[part + "biases"][..., None]
-            values = levels.reshape(weight.shape)
-        state[name] = torch.from_numpy(values)
-    model.load_state_dict(state)
 
 
 def tensors(model: Llama) -> dict[str, np.ndarray]:

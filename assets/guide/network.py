@@ -168,6 +168,12 @@ class Llama(nn.Module):
         attention = self.layers[-1].self_attn
         return [self.embed_tokens.weight, attention.v_proj.weight, attention.o_proj.weight]
 
+    def no_dropout(self) -> None:
+        """Use every part of the network from now on."""
+        for part in self.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = 0.0
+
     def size(self) -> int:
         """Count the parameters."""
         return sum(weight.numel() for weight in self.parameters())

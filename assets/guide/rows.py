@@ -19,17 +19,17 @@ IGNORE = -100
 CUT_WORDS = 0.1  # chance of a cut between two letters of such a question
 LOOSE = 0.25  # share of questions whose words are cut at random
 LOST = 0.03  # share of question tokens left out, so that no single word decides alone
-PHASES = (0.33, 0.75)  # where the second and the third phase begin
-GOING_ON = (3, 4)  # phases in which a finished model is trained further
-SHARES = (  # of conversations of 1, 2 to 3, 4 to 8 and more turns in each phase
-    (100, 0, 0, 0),
-    (76, 21, 3, 0),
-    (72, 21, 6, 1),
-    (70, 22, 7, 1),
-    (86, 11, 3, 0),
+PHASES = (0.13, 0.5, 0.88)  # where the second, third and fourth phase begin
+KINDS = ("single", "recital", "told", "brief", "few", "some", "many")
+SHARES = (  # of the kinds of rows in each phase
+    (30, 55, 0, 15, 0, 0, 0),
+    (60, 11, 3, 14, 8, 3, 0.4),
+    (60, 7, 3, 14, 10, 5, 0.8),
+    (60, 10, 6, 12, 8, 3, 0.5),
 )
-RECITALS = (0.75, 0.2, 0.15, 0.4, 0.15)  # share of single rows that are only an answer
-CUT = 0.6  # share of conversations whose answers are cut anywhere
+TURNS = {"told": (1, 1), "few": (2, 3), "some": (4, 8), "many": (9, 22)}
+CUT = 0.7  # share of conversations whose answers are cut, half of these right after their beginning
+ASKED = 0.5  # share of brief rows that begin with a question
 
 Row = tuple[list[int], list[bool]]
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -65,11 +65,6 @@ class Encoder:
         places = [0, *(i for i in spots if self.rng.random() < CUT_WORDS), len(text)]
         return [text[start:end] for start, end in zip(places, places[1:], strict=False)]
 
-    def turns(self) -> int:
-        """Draw how many turns a conversation has."""
-        few, some, many = self.rng.randint(2, 3), self.rng.randint(4, 8), self.rng.randint(9, 22)
-        return self.rng.choices((1, few, some, many), SHARES[self.phase])[0]
-
     def single(self) -> Row:
         """Draw one question with the token that says which answer comes."""
         system, turn = self.speaker.system(), self.speaker.ask_first()
@@ -82,26 +77,46 @@ class Encoder:
         answer = [*self.answer(self.rng.choice(self.answers)), END]
         return [END, ASSISTANT, *answer], [False] * 3 + [True] * (len(answer) - 1)
 
-    def row(self) -> Row:
-        """Draw a conversation: tokens, and True for each to be learned."""
-        turns = self.turns()
-        if turns == 1:
-            return self.recital() if self.rng.random() < RECITALS[self.phase] else self.single()
+    def brief(self) -> Row:
+        """Draw a follow-up after the beginning of an answer; every pair of them comes often."""
+        rng, fact = self.rng, self.rng.choice(self.speaker.facts)
+        before = self.speaker.ask_fact(fact).question if rng.random() < ASKED else ""
+        tokens = [USER, *self.question(before)] if before else []
+        tokens += [END, ASSISTANT, *self.said(fact.answer), END]
+        turn = self.speaker.ask_follow(fact.name)
+        tokens += [USER, *self.question(turn.question), END, ASSISTANT]
+        return [*tokens, self.answer(turn.answer)[0]], [False] * len(tokens) + [True]
+
+    def said(self, text: str) -> list[int]:
+        """Cut an answer somewhere, as often as not right after its beginning."""
+        answer = self.answer(text)
+        longest = len(answer) if self.rng.random() < 0.5 else min(4, len(answer))
+        return answer[: self.rng.randint(1, longest)]
+
+    def talk(self, turns: int) -> Row:
+        """Draw a conversation; cut answers leave room for more turns."""
         tokens: list[int] = []
         learn: list[bool] = []
         system = self.speaker.system()
         if system:
             tokens += [SYSTEM, *self.tokenizer.encode(" " + system).ids, END]
         learn += [False] * len(tokens)
-        is_cut = self.rng.random() < CUT
+        is_cut = turns > 1 and self.rng.random() < CUT
         for turn in self.speaker.conversation(turns):
             asked = [USER, *self.question(turn.question), END, ASSISTANT]
-            answer = [*self.answer(turn.answer), END]
-            said = answer[: self.rng.randint(1, len(answer))] if is_cut else answer
-            end = [END] if len(said) < len(answer) else []
-            tokens += asked + said + end
-            learn += [False] * len(asked) + [True] * len(said) + [False] * len(end)
+            said = self.said(turn.answer) if is_cut else self.answer(turn.answer)
+            tokens += [*asked, *said, END]
+            learn += [False] * len(asked) + [True] * len(said) + [not is_cut]
         return tokens[:LONGEST], learn[:LONGEST]
+
+    def row(self) -> Row:
+        """Draw a row: tokens, and True for each to be learned."""
+        kind = self.rng.choices(KINDS, SHARES[self.phase])[0]
+        if kind in TURNS:
+            return self.talk(self.rng.randint(*TURNS[kind]))
+        if kind == "brief":
+            return self.brief()
+        return self.single() if kind == "single" else self.recital()
 
 
 def row_length(row: Row) -> int:
@@ -130,11 +145,10 @@ def stack(rows: list[Row]) -> Batch:
 
 
 def batches(encoder: Encoder, steps: int) -> Iterator[Batch]:
-    """Yield batches of rows of like length; first only single questions, at last long talks."""
+    """Yield batches of rows of like length; the kinds of rows change with the phases."""
     given = 0
     while given < steps:
-        if encoder.phase not in GOING_ON:
-            encoder.phase = sum(given >= share * steps for share in PHASES)
+        encoder.phase = sum(given >= share * steps for share in PHASES)
         rows: list[Row] = []
         total = 0
         while total < POOL * ROW_TOKENS:
