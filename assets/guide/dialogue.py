@@ -223,9 +223,9 @@ class Speaker:
         rng = self.rng
         outside = self.corpus.outside
         chance = rng.random()
-        if chance < 0.4:
+        if chance < 0.38:
             return rng.choice(outside.train)
-        if chance < 0.52:
+        if chance < 0.48:
             return self.trap_text(), "ask"
         if chance < 0.7:
             return self.outside_pattern()
