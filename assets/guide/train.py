@@ -30,7 +30,7 @@ WARM_ALONE = 0.85  # part of the warm-up in which openers compete with each othe
 KEEP = 0.5  # weight of the same lesson in the training proper, so that it is not unlearned
 KEEP_ROWS = 48  # questions for it in each step
 MARK = 200  # steps between two marks of the weights in the log
-SHOW = 1000  # steps between two looks at the held-out questions
+SHOW = 500  # steps between two looks at the held-out questions
 
 
 def held_share(model: Llama, encoder: Encoder, cases: list[tuple[str, str]]) -> float:
@@ -174,7 +174,7 @@ def main() -> None:
     """Train and write the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=6500)
-    parser.add_argument("--warm", type=int, default=1600)
+    parser.add_argument("--warm", type=int, default=2400)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "model")
     options = parser.parse_args()
