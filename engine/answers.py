@@ -206,12 +206,13 @@ class Answers:
                     return
             time.sleep(0.02)
 
-    def stop_all(self, chats: Chats) -> None:
-        """Stop every answer of one store."""
+    def stop_all(self, chats: Chats, chat_id: str = "") -> None:
+        """Stop every answer of one store, or those of one conversation alone."""
         with self._lock:
             mine = [answer for (store, _), answer in self._running.items() if store == id(chats)]
         for answer in mine:
-            answer.stop()
+            if chat_id in ("", answer.chat_id):
+                answer.stop()
 
     def _write(self, chats: Chats, answer: RunningAnswer) -> None:
         error: EngineError | None = None

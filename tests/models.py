@@ -108,10 +108,12 @@ class _Weights:
         for part, rows in {"q": hidden, "k": kv_size, "v": kv_size, "o": hidden}.items():
             self.add(f"{prefix}.self_attn.{part}_proj.weight", rows, hidden)
 
-    def add_output(self, name: str, hidden: int, ends: bool) -> None:
+    def add_output(self, name: str, hidden: int, ends: bool, is_plain: bool = False) -> None:
         rows = self.add(name, VOCABULARY, hidden)
         rows *= 3.0  # clear winners, so that rounding decides nothing
         rows[:32] = rows[127:] = 0
+        if is_plain:
+            rows[33:97] = rows[123:] = 0
         if ends:
             rows[END] = rows[ord("e")] * 1.5
 
@@ -126,11 +128,15 @@ def write_model(
     context: int = 4096,
     seed: int = 0,
     ends: bool = False,
+    is_plain: bool = False,
     template: str | None = TEMPLATE,
     shards: int = 1,
     **config: Any,
 ) -> Path:
-    """A llama. ``ends`` makes it end where it would often have said “e”."""
+    """A llama. ``ends`` makes it end where it would often have said “e”.
+
+    ``is_plain`` leaves it small letters and the space: nothing that Markdown would read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder, template)
     write_json(folder / "config.json", {
@@ -151,7 +157,7 @@ def write_model(
         weights.add_ones(f"{prefix}.input_layernorm.weight", hidden)
         weights.add_ones(f"{prefix}.post_attention_layernorm.weight", hidden)
     weights.add_ones("model.norm.weight", hidden)
-    weights.add_output("lm_head.weight", hidden, ends)
+    weights.add_output("lm_head.weight", hidden, ends, is_plain)
     _write_shards(folder, weights.tensors, shards)
     return folder
 

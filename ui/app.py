@@ -11,7 +11,7 @@ from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
 from ui.attachments import AttachmentHandlers
-from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
+from ui.cache_choice import CacheChoice
 from ui.chat import ChatView, build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
@@ -21,7 +21,7 @@ from ui.context_meter import MeterHandlers, wire_meter
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
-from ui.draft_choice import DraftChoiceHandlers, wire_draft_choice
+from ui.draft_choice import DraftChoice
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
@@ -29,6 +29,7 @@ from ui.guard import guard
 from ui.kept_prompts import KeptPromptsHandlers, wire_kept_prompts
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
+from ui.model_choice import wire_model_choice
 from ui.model_picker import ModelHandlers
 from ui.presets import PresetHandlers, wire_presets
 from ui.serving import Lifespan
@@ -104,10 +105,8 @@ def _wire_composer(
 def _wire_model_choices(engine: Engine, chat: ChatView, models: ModelHandlers) -> None:
     """What is chosen for a model, and not for an answer."""
     shown = chat.model, chat.model_status, chat.conversation
-    caches = CacheChoiceHandlers(engine, models.follow_load)
-    wire_cache_choice(chat.settings.kv_bits, caches, *shown)
-    drafts = DraftChoiceHandlers(engine, models.follow_load)
-    wire_draft_choice(chat.settings.draft, drafts, *shown)
+    wire_model_choice(chat.settings.kv_bits, CacheChoice(engine, models.follow_load), *shown)
+    wire_model_choice(chat.settings.draft, DraftChoice(engine, models.follow_load), *shown)
 
 
 def launch_options(lifespan: Lifespan) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
 from tests.browser.manage_page import DiscoverPage, ManagePage
 from tests.browser.models import SMALL_CONTEXT
+from tests.browser.visits import visit
 
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 SAID = [
@@ -48,14 +49,8 @@ _FOCUSED_JS = """() => {
 
 @pytest.fixture(params=["light", "dark"])
 def themed(request: pytest.FixtureRequest, browser: Browser, app: RunningApp) -> Iterator[Page]:
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900}, color_scheme=request.param, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    yield page
-    context.close()
+    with visit(browser, app.url, color_scheme=request.param, reduced_motion="reduce") as page:
+        yield page
 
 
 def grave_findings(page: Page) -> list[str]:

@@ -1,7 +1,6 @@
 """Talking to models in a real browser."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -9,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
 from tests.browser.models import BROKEN, ENDLESS, SMALL_CONTEXT
+from tests.browser.visits import PHONE, visit
 
 
 @pytest.fixture
@@ -196,25 +196,18 @@ def test_markup_in_a_message_shows_as_text_and_runs_nothing(chat: ChatPage) -> N
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_everything_without_scrolling_sideways(
-    browser: Browser, app: RunningApp, scheme: str, tmp_path: Path
+    browser: Browser, app: RunningApp, scheme: str
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844},
-        color_scheme=scheme,  # type: ignore[arg-type]
-    )
-    page = context.new_page()
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    chat = ChatPage(page)
-    chat.ask("What is quantisation?")
-    chat.wait_for_answers(1)
-    for name in ("Discover", "Manage", "Chat"):
-        page.get_by_role("tab", name=name).click()
-        width, height = page.evaluate(
-            "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-        )
-        assert width <= 390, name
-    assert height <= 844
-    for part in (chat.box, chat.send_button, page.locator("#model input")):
-        expect(part).to_be_in_viewport()
-    context.close()
+    with visit(browser, app.url, viewport=PHONE, color_scheme=scheme) as page:
+        chat = ChatPage(page)
+        chat.ask("What is quantisation?")
+        chat.wait_for_answers(1)
+        for name in ("Discover", "Manage", "Chat"):
+            page.get_by_role("tab", name=name).click()
+            width, height = page.evaluate(
+                "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+            )
+            assert width <= 390, name
+        assert height <= 844
+        for part in (chat.box, chat.send_button, page.locator("#model input")):
+            expect(part).to_be_in_viewport()

@@ -1,12 +1,11 @@
 """Conversations that are kept, in a real browser."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
 from tests.browser.models import ENDLESS
 
@@ -44,14 +43,9 @@ def chat(page: Page) -> ChatsPage:
 
 
 @pytest.fixture
-def other(browser: Browser, app: RunningApp) -> Iterator[ChatsPage]:
+def other(open_page: Callable[[], Page]) -> ChatsPage:
     """A second tab."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    yield ChatsPage(page)
-    context.close()
+    return ChatsPage(open_page())
 
 
 def test_a_chat_is_listed_found_and_opened_again(chat: ChatsPage) -> None:
@@ -142,18 +136,13 @@ def test_a_stopped_answer_goes_on_where_it_ended(chat: ChatsPage) -> None:
 
 
 def test_an_answer_goes_on_when_its_tab_is_closed_and_is_found_again(
-    browser: Browser, app: RunningApp, chat: ChatsPage
+    chat: ChatsPage, other: ChatsPage
 ) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    first = ChatsPage(page)
-    first.choose_model(ENDLESS)
-    expect(first.status).to_have_text("ready")
-    first.ask("Go on for ever, platypus")
-    expect(first.answers).not_to_have_text(re.compile("Reading|Thinking|^$"))
-    context.close()
+    other.choose_model(ENDLESS)
+    expect(other.status).to_have_text("ready")
+    other.ask("Go on for ever, platypus")
+    expect(other.answers).not_to_have_text(re.compile("Reading|Thinking|^$"))
+    other.page.context.close()
     chat.page.reload()
     expect(chat.page.locator("#chat-list")).to_contain_text("writing…")
     chat.page.locator("#chat-list li").filter(has_text="writing…").locator(

@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
 from tests.browser.models import ENDLESS, SMALL_CONTEXT
 
@@ -46,17 +45,6 @@ class ComparePage(ChatPage):
 @pytest.fixture
 def chat(page: Page) -> ComparePage:
     return ComparePage(page)
-
-
-@pytest.fixture
-def open_page(browser: Browser, app: RunningApp) -> Callable[[], ComparePage]:
-    def open_one() -> ComparePage:
-        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        page.goto(app.url)
-        page.wait_for_selector("#model-status .ready")
-        return ComparePage(page)
-
-    return open_one
 
 
 def test_two_models_answer_in_columns_and_one_goes_on(chat: ComparePage) -> None:
@@ -110,9 +98,9 @@ def test_stop_ends_all_answers_and_keeps_what_was_written(chat: ComparePage) -> 
 
 
 def test_a_closed_tab_comes_back_to_columns_that_are_still_written(
-    chat: ComparePage, open_page: Callable[[], ComparePage]
+    chat: ComparePage, open_page: Callable[[], Page]
 ) -> None:
-    first = open_page()
+    first = ComparePage(open_page())
     first.choose_model(ENDLESS)
     expect(first.status).to_have_text("ready")
     first.compare_with(GUIDE)

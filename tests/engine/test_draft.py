@@ -15,7 +15,7 @@ from tests.engine.downloading import wait_for
 from tests.engine.inference_thread import on_thread
 from tests.models import edit_json, write_model
 from ui.conversation import Conversation
-from ui.draft_choice import DraftChoiceHandlers
+from ui.draft_choice import DraftChoice
 from ui.model_picker import ModelHandlers
 
 LARGE, SMALL, STRANGER = "tiny/large", "tiny/small", "tiny/stranger"
@@ -116,7 +116,7 @@ def test_a_draft_that_loses_is_given_up_and_its_memory_too(engine: Engine, pair:
 
 
 def test_the_page_offers_drafts_and_loads_with_the_chosen_one(engine: Engine, pair: str) -> None:
-    handlers = DraftChoiceHandlers(engine, ModelHandlers(engine, LARGE).follow_load)
+    handlers = DraftChoice(engine, ModelHandlers(engine, LARGE).follow_load)
     engine.choose_draft(LARGE, "").result(60)
     offered = handlers.show(LARGE)
     assert offered.visible and ("None", "") in offered.choices and offered.value == ""
