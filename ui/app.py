@@ -15,6 +15,7 @@ from ui.cache_choice import CacheChoice
 from ui.chat import ChatView, build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
+from ui.chat_settings import ChatSettingsHandlers, ChatSettingsPage, wire_chat_settings
 from ui.compare_handlers import CompareHandlers
 from ui.connections import ConnectionsHandlers, build_connections, wire_connections
 from ui.context_meter import MeterHandlers, wire_meter
@@ -67,7 +68,7 @@ def build_app(
             AttachmentHandlers(engine), CompareHandlers(engine, chatting), demo, chat_tab,
         )  # fmt: skip
         _wire_model_choices(engine, chat, models)
-        _wire_composer(engine, chat, changed, (demo.load, chat_tab.select))
+        _wire_composer(engine, chat, chatting, changed, (demo.load, chat_tab.select))
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
         if sharing is not None and shared is not None:
@@ -92,10 +93,19 @@ def build_app(
 
 
 def _wire_composer(
-    engine: Engine, chat: ChatView, changed: list[Any], shown: tuple[Any, ...]
+    engine: Engine,
+    chat: ChatView,
+    chatting: ChatHandlers,
+    changed: list[Any],
+    shown: tuple[Any, ...],
 ) -> None:
-    """What stands below the box: presets, and the meter."""
+    """What stands below the box, presets and the meter, and the settings a chat comes with."""
     wire_presets(chat.presets, PresetHandlers(engine), chat.settings, chat.conversation, shown)
+    page = ChatSettingsPage(
+        chat.conversation, chat.chats.entries, chat.new_chat, chat.model, chat.presets.choice,
+        chat.settings,
+    )  # fmt: skip
+    wire_chat_settings(page, ChatSettingsHandlers(engine, chatting))
     wire_meter(
         chat.meter, MeterHandlers(engine), chat.box, chat.conversation, chat.model,
         chat.settings, changed,

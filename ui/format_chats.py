@@ -9,6 +9,10 @@ _ACTIONS = (
     ("rename", "Rename"), ("pin", "Pin"), ("export-md", "Markdown"), ("export-html", "HTML"),
     ("export-json", "JSON"), ("delete", "Delete"),
 )  # fmt: skip
+_NOT_FOUND = (
+    "Nothing was found. The search looks at titles and messages,"
+    " not into the texts of attached files."
+)
 
 
 def format_chat_list(
@@ -37,7 +41,7 @@ def format_chat_list(
         if has_more:
             parts.append('<p class="note"><button data-act="more">Show more chats</button></p>')
     else:
-        empty = "Nothing was found." if is_search else "Your chats will be kept here."
+        empty = _NOT_FOUND if is_search else "Your chats will be kept here."
         parts.append(f'<p class="note" role="status">{empty}</p>')
     return "".join(parts)
 

@@ -65,6 +65,14 @@ class ReadChats:
             chat_id, chat.title, chat.is_pinned, chat.model_id, chat.params, chat.revision, shown
         )
 
+    def asked_with(self, chat_id: str) -> tuple[str, dict[str, Any]]:
+        """The model that gave the last shown answer, and the settings of the last question."""
+        with self._file.reading() as execute:
+            chat = self._chat(chat_id)
+            last = execute("SELECT model_id FROM messages WHERE message_id = ?", chat.leaf_id)
+            (model_id,) = last.fetchone() or ("",)
+        return model_id or chat.model_id, chat.params
+
     def versions(self, chat_id: str, message_id: int) -> tuple[StoredMessage, ...]:
         """All versions of a message's turn, the oldest first, wherever the shown path goes."""
         with self._file.reading():

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable
 
 import pytest
+from gradio_client import Client
 from playwright.sync_api import Locator, Page, expect
 
+from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
-from tests.browser.models import ENDLESS
+from tests.browser.models import ENDLESS, SMALL_CONTEXT
 
 
 class ChatsPage(ChatPage):
@@ -61,7 +63,7 @@ def test_a_chat_is_listed_found_and_opened_again(chat: ChatsPage) -> None:
     expect(chat.questions).to_have_text("What is a token, my dear quokka?")
     expect(chat.stats).to_have_count(1)
     search.press_sequentially("zzz")
-    expect(chat.page.locator("#chat-list")).to_contain_text("Nothing was found")
+    expect(chat.page.locator("#chat-list")).to_contain_text("not into the texts of attached files")
 
 
 def test_a_chat_is_there_after_a_reload(chat: ChatsPage) -> None:
@@ -240,3 +242,36 @@ def test_an_answer_in_progress_does_not_leak_into_another_chat(chat: ChatsPage) 
     expect(chat.questions).to_have_text("Go on for ever, dingo")
     chat.stop_button.click()
     chat.wait_for_answers(1)
+
+
+def test_an_opened_chat_brings_its_model_and_settings_and_a_new_one_leaves_them(
+    chat: ChatsPage, app: RunningApp
+) -> None:
+    system = chat.page.locator("#system-prompt textarea")
+    temperature = chat.page.locator("#temperature [type=number]")
+    chat.choose_model(SMALL_CONTEXT)
+    chat.page.locator("#settings-button").click()
+    expect(temperature).to_have_value("0.7")
+    system.fill("Be kind")
+    temperature.fill("1.1")
+    temperature.press("Tab")
+    chat.ask("Hello kowari")
+    chat.wait_for_answers(1)
+    Client(app.url, verbose=False).predict(SMALL_CONTEXT, api_name="/unload")
+    chat.page.reload()
+    chat.page.wait_for_selector("#model-status .ready")
+    chat.page.locator("#settings-button").click()
+    expect(temperature).to_have_value("0")
+    system.fill("Of my own")
+    chat.open("kowari")
+    expect(system).to_have_value("Be kind")
+    expect(temperature).to_have_value("1.1")
+    expect(chat.page.locator("#settings-note")).to_contain_text("this chat was last asked with")
+    expect(chat.page.locator("#model input")).to_have_value(re.compile("small-context"))
+    expect(chat.status).to_have_text("loads with your next message")
+    chat.ask("And?")
+    chat.wait_for_answers(2)
+    expect(chat.status).to_have_text("ready")
+    chat.new()
+    expect(system).to_have_value("Of my own")
+    expect(temperature).to_have_value("0")
