@@ -1,4 +1,4 @@
-"""A load that takes its time, scripted where the inference service begins, as the picker tells it."""
+"""A load that takes its time, scripted at the inference service, as the picker tells it."""
 
 import asyncio
 import re
