@@ -87,7 +87,7 @@ def test_the_meter_says_what_would_be_left_out_before_it_is(chat: ChatPage) -> N
     for count in range(1, 4):
         chat.ask(f"question {count} of three")
         chat.wait_for_answers(count)
-    chat.type("and this is one question more")
+    chat.type("and this is one question more, which does not fit with them")
     expect(meter).to_contain_text("does not fit")
     chat.page.locator("#settings-more button").first.click()
     chat.page.get_by_label("Leave out the middle").check()
