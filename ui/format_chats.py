@@ -70,7 +70,7 @@ def _actions(chat: ChatSummary) -> str:
     saved = [_action(chat, act, label, f"Save as {label}") for act, label in _EXPORTS]
     return (
         f'<div class="actions">{"".join(done)}</div>'
-        f'<div class="actions"><span>Save as</span>{"".join(saved)}</div>'
+        f'<div class="actions"><span>Save</span>{"".join(saved)}</div>'
     )
 
 

@@ -24,7 +24,8 @@ def install_models(models: Path) -> None:
         models / ENDLESS, layers=6, hidden=512, kv_heads=1, context=ENDLESS_TOKENS, is_plain=True
     )
     # The page takes these as its own: a slow browser shall not find the answer at its end.
-    write_json(endless / "generation_config.json", {"max_new_tokens": ENDLESS_TOKENS - 1000})
+    recommended = {"max_new_tokens": ENDLESS_TOKENS - 1000, "do_sample": False}
+    write_json(endless / "generation_config.json", recommended)
     write_model(models / SMALL_CONTEXT, context=SMALL_CONTEXT_TOKENS, seed=1, ends=True)
     broken = write_model(models / BROKEN)
     weights = broken / "model.safetensors"
