@@ -13,7 +13,7 @@ THINKER = "tiny/thinker"
 WIDE, WIDE_TOO = "tiny/wide", "tiny/wide-too"
 SMALL_CONTEXT_TOKENS = 128
 ENDLESS_TOKENS = 24_000
-WIDE_TOKENS, WIDE_HEADS, WIDE_HEAD_SIZE = 8_192, 32, 256
+WIDE_TOKENS, WIDE_HEADS, WIDE_HEAD_SIZE = 8_192, 8, 1_024
 
 
 def install_models(models: Path) -> None:
