@@ -11,13 +11,12 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import Damaged, EngineError, NotInstalled, Unsupported
-from engine.library.json_bytes import parse_exactly, parse_quickly
 from engine.library.memory import MAX_NUMBER, number, text_config
 from engine.library.safetensors import read_header
 from engine.records import SamplingParams
@@ -56,7 +55,7 @@ def weights_id(facts: FolderFacts) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def read_json(path: Path, parse: Callable[[bytes], Any] = parse_exactly) -> Any:
+def read_json(path: Path) -> Any:
     """JSON of one small file; raises Damaged when it is missing, huge, too deep or not JSON."""
     try:
         facts = path.stat()
@@ -64,7 +63,7 @@ def read_json(path: Path, parse: Callable[[bytes], Any] = parse_exactly) -> Any:
             raise Damaged(f"{path.name} is far too large.", _AGAIN)
         if not stat.S_ISREG(facts.st_mode):  # a pipe would never end
             raise Damaged(f"{path.name} is not a file.", _AGAIN)
-        return parse(path.read_bytes())
+        return json.loads(path.read_bytes().decode())
     except FileNotFoundError as error:
         raise Damaged(f"{path.name} is missing.", _AGAIN) from error
     except OSError as error:
@@ -85,13 +84,12 @@ def describe_folder(path: Path, *, is_for_list: bool = False) -> FolderFacts:
             f"{path.name} is not a model folder.",
             "A model folder holds config.json and model*.safetensors.",
         )
-    parse = parse_quickly if is_for_list else parse_exactly
-    config = read_json(path / "config.json", parse)
+    config = read_json(path / "config.json")
     if not isinstance(config, dict):
         raise Damaged("config.json is not an object of settings.", _AGAIN)
     if not isinstance(config.get("model_type"), str):
         raise Damaged("config.json does not say which model type it is.", _AGAIN)
-    tokenizer_config = _optional_object(path / "tokenizer_config.json", parse)
+    tokenizer_config = _optional_object(path / "tokenizer_config.json")
     weight_files = _weight_files(path, is_for_list)
     return FolderFacts(
         path=path,
@@ -182,9 +180,9 @@ def suggested_sampling(path: Path) -> tuple[SamplingParams, bool]:
     return (SamplingParams(**{**ours.__dict__, **found}), bool(found))
 
 
-def _optional_object(path: Path, parse: Callable[[bytes], Any] = parse_exactly) -> dict[str, Any]:
+def _optional_object(path: Path) -> dict[str, Any]:
     try:
-        value = read_json(path, parse)
+        value = read_json(path)
     except EngineError:
         return {}
     return value if isinstance(value, dict) else {}

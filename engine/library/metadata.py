@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from string import hexdigits
 from typing import Any
 
-from engine.library.json_bytes import parse_quickly
 from engine.library.usage import Usage, usage_from_json, usage_to_json
 from engine.records import RepoFile
 
@@ -134,7 +133,7 @@ def read_object(folder_fd: int, name: str, max_bytes: int) -> Mapping[str, Any] 
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > max_bytes:
                 return None
-            value = parse_quickly(file.read(max_bytes + 1))
+            value = json.loads(file.read(max_bytes + 1))
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
