@@ -88,7 +88,11 @@ class Answering:
         """Show an answer as it comes, until it is whole or the page turns to another chat."""
         chats, message_id = self.chats_of(conversation), running.message_id
         epoch, conversation.answering_id = conversation.epoch, message_id
-        async for _ in _changes(running, self.pause_s):
+
+        def pause_s(chars: int) -> float:
+            return self.pause_s(len(conversation.owners), chars)
+
+        async for _ in _changes(running, pause_s):
             if conversation.epoch != epoch:
                 break
             yield self.blocks(conversation), gr.skip()
@@ -106,9 +110,9 @@ class Answering:
                 return
         yield self.blocks(conversation), gr.Textbox(**IDLE_BOX)
 
-    def pause_s(self) -> float:
-        """Seconds until an answer's next update."""
-        return update_pause_s(self._engine.answers.count)
+    def pause_s(self, blocks: int = 0, chars: int = 0) -> float:
+        """Seconds until an answer's next update, see update_pause_s."""
+        return update_pause_s(self._engine.answers.count, blocks, chars)
 
     def stop(self, conversation: Conversation) -> None:
         """End the answer being written; what was written stays."""
@@ -181,8 +185,11 @@ class Answering:
         return self.blocks(conversation), gr.Textbox(**IDLE_BOX, **kept)
 
 
-async def _changes(answer: RunningAnswer, pause_s: Callable[[], float]) -> AsyncIterator[None]:
-    """Say when there is something new to show, ``pause_s`` apart; ends with the answer."""
+async def _changes(answer: RunningAnswer, pause_s: Callable[[int], float]) -> AsyncIterator[None]:
+    """Say when there is something new to show; ends with the answer.
+
+    ``pause_s`` is how long to rest after so many characters.
+    """
     version = 0
     while True:
         newest = answer.wait(version, 0)
@@ -192,7 +199,8 @@ async def _changes(answer: RunningAnswer, pause_s: Callable[[], float]) -> Async
             yield None
         if state.is_done:
             return
-        await _rest(answer, pause_s() if state.text or state.reasoning else FIRST_POLL_S)
+        chars = len(state.text) + len(state.reasoning)
+        await _rest(answer, pause_s(chars) if chars else FIRST_POLL_S)
 
 
 async def _rest(answer: RunningAnswer, seconds: float) -> None:
