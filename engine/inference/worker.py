@@ -84,7 +84,7 @@ class InferenceThread(threading.Thread):
             self._peaks = PeakMeter(self._backend)
             facts = self._backend.device_facts(has_fast_blas)
             if facts.backend == "cpu":
-                self._backend.speed_up_attention()
+                self._backend.speed_up_exponentials()
             self.facts.set_result(facts)
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             logger.exception("mlx could not be started")

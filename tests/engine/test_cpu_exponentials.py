@@ -1,4 +1,4 @@
-"""Attention with numpy's softmax says what MLX's own says."""
+"""Attention and log-probabilities with numpy's exponentials are what MLX's own are."""
 
 import importlib
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def _attention(is_fast: bool) -> Iterator[Any]:
     mx = importlib.import_module("mlx.core")
     before = mx.fast.scaled_dot_product_attention
     plain = getattr(before, "__wrapped__", before)
-    ours = importlib.import_module("engine.inference.cpu_attention").with_fast_softmax(plain)
+    ours = importlib.import_module("engine.inference.cpu_exponentials").with_fast_softmax(plain)
     mx.fast.scaled_dot_product_attention = ours if is_fast else plain
     try:
         yield mx
@@ -84,9 +84,30 @@ def test_a_long_prompt_is_answered_token_by_token_as_by_mlx_lm(engine: Engine, k
     assert len(ours) == 24 and ours == on_thread(engine, lambda: _greedy(kind, is_fast=False))
 
 
-def test_it_is_below_the_models_here_where_they_run_on_a_cpu(engine: Engine) -> None:
+@pytest.mark.parametrize("shape", [(3, 40_000), (1, 1, 70_000), (2, 5)])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_probabilities_add_up_as_by_mlx(
+    engine: Engine, shape: tuple[int, ...], hidden: bool
+) -> None:
+    def compare() -> tuple[float, tuple[int, ...]]:
+        mx = importlib.import_module("mlx.core")
+        module = importlib.import_module("engine.inference.cpu_exponentials")
+        plain = getattr(mx.logsumexp, "__wrapped__", mx.logsumexp)
+        mx.random.seed(2)
+        values = 4 * mx.random.normal(shape)
+        if hidden:  # as a grammar or a penalty may leave them out
+            values = mx.where(mx.random.uniform(shape=shape) < 0.5, -mx.inf, values)
+        ours = module.with_fast_sums(plain)(values, axis=-1, keepdims=True)
+        return float(mx.abs(ours - plain(values, axis=-1, keepdims=True)).max()), ours.shape
+
+    error, ours = on_thread(engine, compare)
+    assert error < 1e-3 and ours == (*shape[:-1], 1)
+
+
+def test_they_are_below_the_models_here_where_they_run_on_a_cpu(engine: Engine) -> None:
     def is_there() -> bool:
         mx = importlib.import_module("mlx.core")
-        return hasattr(mx.fast.scaled_dot_product_attention, "__wrapped__")
+        functions = (mx.fast.scaled_dot_product_attention, mx.logsumexp)
+        return all(hasattr(function, "__wrapped__") for function in functions)
 
     assert on_thread(engine, is_there) == (engine.inference.device_facts().backend == "cpu")

@@ -1,7 +1,8 @@
-"""Attention on a CPU with numpy's softmax, which is several times as fast as MLX's own there.
+"""Exponentials on a CPU by numpy, which is several times as fast as MLX there.
 
-MLX takes some 12 ns for each exponential on a Linux CPU, numpy less than 2. That was more than half
-of a step that reads 128 tokens after 1,800 others. Inference thread only.
+MLX takes some 12 ns for each on a Linux CPU, numpy less than 2. That was more than half of a step
+that reads 128 tokens after 1,800 others, in attention's softmax; and a sixth of one in which eight
+answers each get a token of a vocabulary of 150,000, in their normalisation. Inference thread only.
 """
 
 import functools
@@ -11,20 +12,39 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-_LEAST_SCORES = 65_536  # fewer take MLX less time than the way to numpy
+_LEAST_VALUES = 65_536  # fewer take MLX less time than the way to numpy
 _HIDDEN = float(np.finfo(np.float32).min)  # as MLX hides what a mask of truth values leaves out
 
-Attention = Callable[..., Any]
+Function = Callable[..., Any]
 
 
-def speed_up_attention() -> None:
-    """Put it below every model that asks MLX for fast attention, from now on."""
-    plain = mx.fast.scaled_dot_product_attention
-    if not hasattr(plain, "__wrapped__"):
-        mx.fast.scaled_dot_product_attention = with_fast_softmax(plain)
+def speed_up_exponentials() -> None:
+    """Put them below every model that asks MLX for attention, and below mlx-lm's sampling."""
+    if not hasattr(mx.logsumexp, "__wrapped__"):  # not a second time
+        attention = mx.fast.scaled_dot_product_attention
+        mx.fast.scaled_dot_product_attention = with_fast_softmax(attention)
+        mx.logsumexp = with_fast_sums(mx.logsumexp)
 
 
-def with_fast_softmax(plain: Attention) -> Attention:
+def with_fast_sums(plain: Function) -> Function:
+    """``mx.logsumexp``, by numpy over the last axis of many float32 values."""
+
+    @functools.wraps(plain)
+    def log_sum(values: Any, axis: Any = None, keepdims: bool = False, **others: Any) -> Any:
+        is_rows = axis == -1 and keepdims and not others and values.dtype == mx.float32
+        if not is_rows or values.size < _LEAST_VALUES:
+            return plain(values, axis, keepdims, **others)
+        rows = np.array(values, copy=False).reshape(-1, values.shape[-1])
+        sums = np.empty((*values.shape[:-1], 1), np.float32)
+        for row, one in zip(rows, sums.reshape(-1, 1), strict=True):
+            highest = row.max()
+            one[0] = highest + np.log(np.exp(row - highest).sum())
+        return mx.array(sums)
+
+    return log_sum
+
+
+def with_fast_softmax(plain: Function) -> Function:
     """``mx.fast.scaled_dot_product_attention``, by numpy where there is much to do in float32."""
 
     @functools.wraps(plain)
@@ -33,7 +53,7 @@ def with_fast_softmax(plain: Attention) -> Attention:
         columns = k.shape[2]
         is_float32 = q.dtype == k.dtype == v.dtype == mx.float32
         has_others = any(value is not None for value in others.values())
-        if has_others or not is_float32 or batch * heads * rows * columns < _LEAST_SCORES:
+        if has_others or not is_float32 or batch * heads * rows * columns < _LEAST_VALUES:
             return plain(q, k, v, scale=scale, mask=mask, **others)
         grouped = (q * scale).reshape(batch, k.shape[1], -1, q.shape[3])
         scores = grouped @ k.swapaxes(-1, -2)
