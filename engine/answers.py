@@ -186,6 +186,11 @@ class Answers:
         ).start()
         return answer
 
+    @property
+    def count(self) -> int:
+        """How many are being written."""
+        return len(self._running)
+
     def find(self, chats: Chats, message_id: int) -> RunningAnswer | None:
         """The answer that is being written to this message."""
         with self._lock:

@@ -14,7 +14,7 @@ from engine.chats import StoredMessage, Written
 from engine.comparing import FEWEST_COMPARED, MOST_COMPARED, Comparison
 from engine.errors import ChatChanged, EngineError
 from engine.records import SamplingParams
-from ui.answering import BUSY_BOX, IDLE_BOX, UPDATE_S, Answering, Updates
+from ui.answering import BUSY_BOX, IDLE_BOX, Answering, Updates
 from ui.conversation import Conversation, message_blocks
 from ui.errors import show_toast
 from ui.format_compare import column_names, format_column_name, format_question, reveal
@@ -190,7 +190,7 @@ class CompareHandlers:
             if changed:
                 yield gr.skip(), self._view(conversation, changed)
             seen = versions
-            await asyncio.sleep(UPDATE_S)
+            await asyncio.sleep(self._chatting.pause_s())
             if conversation.epoch != epoch:
                 yield gr.skip(), _skips(_VIEW_PARTS)  # Gradio sends the last value once more
                 return

@@ -82,7 +82,10 @@ class InferenceThread(threading.Thread):
             self._residents.start(self._backend)
             self._loads.start(self._backend)
             self._peaks = PeakMeter(self._backend)
-            self.facts.set_result(self._backend.device_facts(has_fast_blas))
+            facts = self._backend.device_facts(has_fast_blas)
+            if facts.backend == "cpu":
+                self._backend.speed_up_exponentials()
+            self.facts.set_result(facts)
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             logger.exception("mlx could not be started")
             failure = LoadFailed(
