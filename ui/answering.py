@@ -26,7 +26,9 @@ Updates = AsyncIterator[tuple[Any, ...]]
 class Answering:
     """Holds the engine; what one page shows is in its Conversation.
 
-    Updates are values for the log and the box.
+    Updates are values for the log and the box. No update of the box leaves out what the one before
+    it has set: Gradio's page makes each value out of the one before, in place, and where several
+    come at once it never shows what the last one lacks. A text is therefore sent by itself.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -70,14 +72,15 @@ class Answering:
         )
         conversation.chat = chats.read(chat.chat_id)
         asked = conversation.messages(before=parent_id)
-        empty: dict[str, Any] = {"value": ""} if taken_back else {}
         try:
             running = self._engine.answers.begin(chats, place, asked, params, model_id)
         except EngineError as error:
             show_toast(error)
             yield self.take_back(conversation, place, parent_id, taken_back)
             return
-        yield self.blocks(conversation), gr.Textbox(**BUSY_BOX, **empty)
+        if taken_back:
+            yield self.blocks(conversation), ""
+        yield self.blocks(conversation), gr.Textbox(**BUSY_BOX)
         async for update in self.follow(conversation, running, parent_id, taken_back):
             yield update
 
@@ -95,7 +98,7 @@ class Answering:
         async for _ in _changes(running, pause_s):
             if conversation.epoch != epoch:
                 break
-            yield self.blocks(conversation), gr.skip()
+            yield self.blocks(conversation), gr.Textbox(**BUSY_BOX)
         if conversation.epoch != epoch or conversation.chat is None:
             yield gr.skip(), gr.skip()  # Gradio sends the last value once more at the end
             return
@@ -162,8 +165,9 @@ class Answering:
         assert conversation.chat is not None
         conversation.chat = self.chats_of(conversation).read(conversation.chat.chat_id)
         running = self.running_at_end(conversation)
-        kept: dict[str, Any] = {"value": typed} if typed else {}
-        yield self.blocks(conversation), gr.Textbox(**(BUSY_BOX if running else IDLE_BOX), **kept)
+        if typed:
+            yield self.blocks(conversation), typed
+        yield self.blocks(conversation), gr.Textbox(**(BUSY_BOX if running else IDLE_BOX))
         if running is not None:
             async for update in self.follow(conversation, running):
                 yield update

@@ -157,7 +157,7 @@ class CompareHandlers:
             chats, places, conversation.messages(before=said), params, plan, is_blind
         )
         conversation.is_comparing = False
-        yield gr.skip(), gr.Textbox(value="", **BUSY_BOX), gr.Row(visible=False)
+        yield gr.skip(), "", gr.Row(visible=False)
         closed, epoch = gr.Row(visible=False), conversation.epoch
         async for box, view in self._follow(conversation):
             yield gr.skip(), box, closed, *view
@@ -188,7 +188,7 @@ class CompareHandlers:
             versions = {one.message_id: one.wait(-1, 0) for one in running}
             changed = {n for n in seen.keys() | versions.keys() if seen.get(n) != versions.get(n)}
             if changed:
-                yield gr.skip(), self._view(conversation, changed)
+                yield gr.Textbox(**BUSY_BOX), self._view(conversation, changed)
             seen = versions
             await asyncio.sleep(self._chatting.pause_s())
             if conversation.epoch != epoch:

@@ -96,7 +96,7 @@ class ModelHandlers:
             suggested = settings_skips()
         yield format_pill("opening", "busy"), examples, *suggested
         async for pill in self.follow_load(model_id, conversation):
-            yield pill, gr.skip(), *settings_skips()
+            yield pill, examples, *settings_skips()
 
     def pill(self, conversation: Conversation) -> Any:
         """What there is to say of a model that came with a chat; of others nothing new."""
