@@ -93,22 +93,21 @@ def build_app(
 
 
 def _wire_composer(
-    engine: Engine,
-    chat: ChatView,
-    chatting: ChatHandlers,
-    changed: list[Any],
+    engine: Engine, chat: ChatView, chatting: ChatHandlers, changed: list[Any],
     shown: tuple[Any, ...],
-) -> None:
+) -> None:  # fmt: skip
     """What stands below the box, presets and the meter, and the settings a chat comes with."""
-    wire_presets(chat.presets, PresetHandlers(engine), chat.settings, chat.conversation, shown)
+    chosen = wire_presets(
+        chat.presets, PresetHandlers(engine), chat.settings, chat.conversation, shown
+    )
     page = ChatSettingsPage(
         chat.conversation, chat.chats.entries, chat.new_chat, chat.model, chat.presets.choice,
         chat.settings,
     )  # fmt: skip
-    wire_chat_settings(page, ChatSettingsHandlers(engine, chatting))
+    brought = wire_chat_settings(page, ChatSettingsHandlers(engine, chatting))
     wire_meter(
         chat.meter, MeterHandlers(engine), chat.box, chat.conversation, chat.model,
-        chat.settings, changed,
+        chat.settings, chat.attachments.chips, [*changed, *brought, chosen],
     )  # fmt: skip
 
 

@@ -125,8 +125,8 @@ class ChatListHandlers:
         """A handler of the log and the box with the list as one more output.
 
         The list is made anew when there is something to show, and when all is over. The last
-        update is then given once more: Gradio's page forgets of a value what the next one leaves
-        out when that comes before it has shown it.
+        update is then given once more: while Gradio's page loads a part of itself it makes each
+        value out of the one before, in place, and what the next one leaves out is never shown.
         """
 
         @functools.wraps(handler)

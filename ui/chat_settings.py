@@ -90,12 +90,14 @@ class ChatSettingsPage:
     settings: SettingsPanel
 
 
-def wire_chat_settings(page: ChatSettingsPage, handlers: ChatSettingsHandlers) -> None:
-    """Which event calls which handler."""
+def wire_chat_settings(page: ChatSettingsPage, handlers: ChatSettingsHandlers) -> list[Any]:
+    """Which event calls which handler; gives the events after which the settings are others."""
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     inputs = page.settings.inputs()
     outputs = [page.model, page.preset, page.settings.note, *inputs]
-    page.entries.select(
-        shows_errors(handlers.act), [page.conversation, *inputs], outputs, **private
-    )
-    page.new_chat.click(shows_errors(handlers.leave), page.conversation, outputs, **private)
+    return [
+        page.entries.select(
+            shows_errors(handlers.act), [page.conversation, *inputs], outputs, **private
+        ),
+        page.new_chat.click(shows_errors(handlers.leave), page.conversation, outputs, **private),
+    ]

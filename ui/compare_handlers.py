@@ -32,18 +32,25 @@ class CompareHandlers:
         self._engine = engine
         self._chatting = chatting
 
-    def toggle(self, conversation: Conversation) -> tuple[Any, Any]:
-        """Open the choice of models, with the one of the picker chosen, or close it."""
+    def toggle(self, conversation: Conversation) -> Any:
+        """Open the choice of models, or close it."""
         conversation.is_comparing = not conversation.is_comparing
         if not conversation.is_comparing:
-            return gr.Row(visible=False), gr.skip()
+            return gr.Row(visible=False)
         if len(conversation.offered) < FEWEST_COMPARED:
             conversation.is_comparing = False
             gr.Info("There is one model here: download another one in Discover to compare them.")
-            return gr.skip(), gr.skip()
-        return gr.Row(visible=True), gr.Dropdown(
-            choices=list(conversation.offered), value=[conversation.model_id]
-        )
+            return gr.skip()
+        return gr.Row(visible=True)
+
+    def offer(self, conversation: Conversation) -> Any:
+        """Fill the choice once it is open, with the model of the picker chosen.
+
+        Sent together with what opens it, the page may lose it.
+        """
+        if not conversation.is_comparing:
+            return gr.skip()
+        return gr.Dropdown(choices=list(conversation.offered), value=[conversation.model_id])
 
     async def ask(
         self, text: str, conversation: Conversation, model_ids: Sequence[str] | None,

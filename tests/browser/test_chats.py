@@ -125,7 +125,7 @@ def test_a_stopped_answer_goes_on_where_it_ended(chat: ChatsPage) -> None:
     chat.choose_model(ENDLESS)
     expect(chat.status).to_have_text("ready")
     chat.ask("Go on for ever")
-    expect(chat.answers).not_to_have_text(re.compile("Reading|Thinking|^$"))
+    chat.wait_for_words()
     chat.stop_button.click()
     chat.wait_for_answers(1)
     begun = chat.answers.inner_text()
@@ -134,7 +134,7 @@ def test_a_stopped_answer_goes_on_where_it_ended(chat: ChatsPage) -> None:
     expect(chat.answers).not_to_have_text(begun)
     chat.stop_button.click()
     chat.wait_for_answers(1)
-    assert chat.answers.inner_text().startswith(begun[:20])
+    assert chat.answers.inner_text().startswith(begun)
 
 
 def test_an_answer_goes_on_when_its_tab_is_closed_and_is_found_again(
@@ -143,7 +143,7 @@ def test_an_answer_goes_on_when_its_tab_is_closed_and_is_found_again(
     other.choose_model(ENDLESS)
     expect(other.status).to_have_text("ready")
     other.ask("Go on for ever, platypus")
-    expect(other.answers).not_to_have_text(re.compile("Reading|Thinking|^$"))
+    other.wait_for_words()
     other.page.context.close()
     chat.page.reload()
     expect(chat.page.locator("#chat-list")).to_contain_text("writing…")

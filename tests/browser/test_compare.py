@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chat_page import ChatPage
-from tests.browser.models import ENDLESS, SMALL_CONTEXT
+from tests.browser.models import ENDLESS, SMALL_CONTEXT, WIDE, WIDE_TOO
 
 GUIDE = "Pomona Guide"
 WAITING = re.compile("Loading|Reading|Thinking|before you|^$")
@@ -149,3 +149,21 @@ def test_one_model_is_no_comparison(chat: ComparePage) -> None:
     chat.page.locator("#compare-button").click()
     chat.box.press("Enter")
     chat.wait_for_answers(1)
+
+
+def test_models_that_do_not_fit_together_answer_one_after_another_and_the_page_says_so(
+    chat: ComparePage,
+) -> None:
+    chat.choose_model(f"{WIDE} ·")
+    expect(chat.status).to_have_text("ready")
+    chat.page.locator("#settings-button").click()
+    chat.page.locator("#max-tokens input").fill("4")
+    chat.page.locator("#max-tokens input").press("Tab")
+    chat.compare_with(WIDE_TOO)
+    chat.ask("What is a dunnart?")
+    question = chat.page.locator("#compare-question")
+    expect(question).to_contain_text("do not fit into memory together, so they answer one after")
+    expect(chat.column_stats).to_have_count(2)
+    expect(chat.names).to_have_text(["wide", "wide-too"])
+    chat.choose(0)
+    expect(chat.stats).to_contain_text("1 of 2")
