@@ -217,9 +217,7 @@ def _reach_loopback_directly() -> None:
 
 def _serve(this: _Serving, open_browser: bool) -> int:
     """Serve until Ctrl-C or SIGTERM; the exit status is 0 then."""
-    stopping = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopping.set())
+    told_to_stop = _hear_signals()
     engine, demo, host, port = this.engine, this.demo, this.host, this.port
     rest_between_polls(demo)
     _reach_loopback_directly()
@@ -238,7 +236,7 @@ def _serve(this: _Serving, open_browser: bool) -> int:
         )
     if this.sharing is not None:
         threading.Thread(target=_open_link, args=(this,), name="pomona-link", daemon=True).start()
-    stopping.wait()
+    told_to_stop.recv(1)
     _end_after(EXIT_TIMEOUT_S)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     demo.server.force_exit = demo.server.should_exit = True
@@ -257,6 +255,20 @@ def _open_link(this: _Serving) -> None:
             print(f"Shared on {url}", file=sys.stderr, flush=True)
     except EngineError as error:
         print(f"No link: {error.text}", file=sys.stderr, flush=True)
+
+
+def _hear_signals() -> socket.socket:
+    """What can be read from once Ctrl-C or SIGTERM came, however soon.
+
+    The system writes there by itself. An event set by a handler is missed for ever when the signal
+    comes just before the main thread falls asleep.
+    """
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: None)
+    return heard
 
 
 def _end_after(seconds: float) -> None:

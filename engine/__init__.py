@@ -160,7 +160,7 @@ class Engine:
         if draft_id and draft_id in self.library.draft_choices(repo_id):
             draft = self.library.check(draft_id)
             both = checked.estimate.with_draft(draft.estimate)
-            return replace(checked, draft=draft, estimate=both)
+            return replace(checked, draft=draft, estimate=both, alone=checked.estimate)
         return checked
 
     def _note_use(self, repo_id: str, stats: GenerationStats) -> None:

@@ -186,6 +186,11 @@ class Answers:
         ).start()
         return answer
 
+    @property
+    def count(self) -> int:
+        """How many are being written."""
+        return len(self._running)
+
     def find(self, chats: Chats, message_id: int) -> RunningAnswer | None:
         """The answer that is being written to this message."""
         with self._lock:
@@ -206,12 +211,13 @@ class Answers:
                     return
             time.sleep(0.02)
 
-    def stop_all(self, chats: Chats) -> None:
-        """Stop every answer of one store."""
+    def stop_all(self, chats: Chats, chat_id: str = "") -> None:
+        """Stop every answer of one store, or those of one conversation alone."""
         with self._lock:
             mine = [answer for (store, _), answer in self._running.items() if store == id(chats)]
         for answer in mine:
-            answer.stop()
+            if chat_id in ("", answer.chat_id):
+                answer.stop()
 
     def _write(self, chats: Chats, answer: RunningAnswer) -> None:
         error: EngineError | None = None

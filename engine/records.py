@@ -125,7 +125,7 @@ class CheckedModel:
     ``context_tokens`` 0 and ``template`` None mean that its files do not say, or have none.
     ``kv_bits`` is how many bits a value of its cache shall take, 16 for as the model has it.
     ``weights_id`` changes with the weights and the config. ``draft`` is a smaller model that
-    guesses its words; ``estimate`` is of both then.
+    guesses its words; ``estimate`` is of both then, and ``alone`` of the model without it.
     """
 
     repo_id: str
@@ -136,6 +136,7 @@ class CheckedModel:
     kv_bits: int = 16
     weights_id: str = ""
     draft: "CheckedModel | None" = None
+    alone: MemoryEstimate | None = None
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ EXIT_TIMEOUT_S = 15
 
 @dataclass(frozen=True)
 class RunningApp:
-    """A started app: its process and where it serves."""
+    """A started app: its process, where it serves, and where it keeps what it keeps."""
 
     process: subprocess.Popen[str]
     url: str
+    data_dir: Path
 
 
 def app_command(*arguments: str) -> list[str]:
@@ -62,7 +63,7 @@ def running_app(
         line = process.stdout.readline()
         watchdog.cancel()
         assert line.startswith(READY), (folder / "stderr.txt").read_text()
-        yield RunningApp(process, line.removeprefix(READY).strip())
+        yield RunningApp(process, line.removeprefix(READY).strip(), folder / "data")
     finally:
         watchdog.cancel()
         end_process(process)

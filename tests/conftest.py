@@ -13,7 +13,7 @@ from engine.settings import Limits
 from tests.models import write_chunked_model, write_model, write_recurrent_model
 
 LIMITS = Limits(
-    waiting_requests=24, active_requests=8, template_probe_s=1.0, keep_prompts_after_s=0.1
+    waiting_requests=24, active_requests=8, template_probe_s=2.0, keep_prompts_after_s=0.1
 )
 
 

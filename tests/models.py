@@ -104,14 +104,18 @@ class _Weights:
     def add_ones(self, name: str, size: int) -> None:
         self.tensors[name] = np.ones(size, np.float32)
 
-    def add_attention(self, prefix: str, hidden: int, kv_size: int) -> None:
-        for part, rows in {"q": hidden, "k": kv_size, "v": kv_size, "o": hidden}.items():
+    def add_attention(self, prefix: str, hidden: int, kv_size: int, q_size: int = 0) -> None:
+        q_size = q_size or hidden
+        for part, rows in {"q": q_size, "k": kv_size, "v": kv_size}.items():
             self.add(f"{prefix}.self_attn.{part}_proj.weight", rows, hidden)
+        self.add(f"{prefix}.self_attn.o_proj.weight", hidden, q_size)
 
-    def add_output(self, name: str, hidden: int, ends: bool) -> None:
+    def add_output(self, name: str, hidden: int, ends: bool, is_plain: bool = False) -> None:
         rows = self.add(name, VOCABULARY, hidden)
         rows *= 3.0  # clear winners, so that rounding decides nothing
         rows[:32] = rows[127:] = 0
+        if is_plain:
+            rows[33:97] = rows[123:] = 0
         if ends:
             rows[END] = rows[ord("e")] * 1.5
 
@@ -123,19 +127,26 @@ def write_model(
     hidden: int = 32,
     heads: int = 4,
     kv_heads: int = 2,
+    head_size: int = 0,
     context: int = 4096,
     seed: int = 0,
     ends: bool = False,
+    is_plain: bool = False,
     template: str | None = TEMPLATE,
     shards: int = 1,
     **config: Any,
 ) -> Path:
-    """A llama. ``ends`` makes it end where it would often have said “e”."""
+    """A llama. ``ends`` makes it end where it would often have said “e”.
+
+    ``is_plain`` leaves it small letters and the space: nothing that Markdown would read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder, template)
+    head_size = head_size or hidden // heads
     write_json(folder / "config.json", {
         "model_type": "llama", "hidden_size": hidden, "intermediate_size": 2 * hidden,
         "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": kv_heads,
+        "head_dim": head_size,
         "vocab_size": VOCABULARY, "max_position_embeddings": context, "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0, "tie_word_embeddings": False, "eos_token_id": END,
         "torch_dtype": "float32", **config,
@@ -144,14 +155,14 @@ def write_model(
     weights.add("model.embed_tokens.weight", VOCABULARY, hidden)
     for layer in range(layers):
         prefix = f"model.layers.{layer}"
-        weights.add_attention(prefix, hidden, hidden // heads * kv_heads)
+        weights.add_attention(prefix, hidden, head_size * kv_heads, head_size * heads)
         weights.add(f"{prefix}.mlp.gate_proj.weight", 2 * hidden, hidden)
         weights.add(f"{prefix}.mlp.up_proj.weight", 2 * hidden, hidden)
         weights.add(f"{prefix}.mlp.down_proj.weight", hidden, 2 * hidden)
         weights.add_ones(f"{prefix}.input_layernorm.weight", hidden)
         weights.add_ones(f"{prefix}.post_attention_layernorm.weight", hidden)
     weights.add_ones("model.norm.weight", hidden)
-    weights.add_output("lm_head.weight", hidden, ends)
+    weights.add_output("lm_head.weight", hidden, ends, is_plain)
     _write_shards(folder, weights.tensors, shards)
     return folder
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import gradio as gr
@@ -14,8 +15,8 @@ from engine.errors import ChatChanged, EngineError
 from engine.records import SamplingParams
 from ui.conversation import Conversation
 from ui.errors import show_toast
+from ui.pacing import UPDATE_S, update_pause_s
 
-UPDATE_S = 0.1
 FIRST_POLL_S = 0.03
 BUSY_BOX: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
 IDLE_BOX: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
@@ -25,7 +26,9 @@ Updates = AsyncIterator[tuple[Any, ...]]
 class Answering:
     """Holds the engine; what one page shows is in its Conversation.
 
-    Updates are values for the log and the box.
+    Updates are values for the log and the box. No update of the box leaves out what the one before
+    it has set: Gradio's page makes each value out of the one before, in place, and where several
+    come at once it never shows what the last one lacks. A text is therefore sent by itself.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -69,14 +72,15 @@ class Answering:
         )
         conversation.chat = chats.read(chat.chat_id)
         asked = conversation.messages(before=parent_id)
-        empty: dict[str, Any] = {"value": ""} if taken_back else {}
         try:
             running = self._engine.answers.begin(chats, place, asked, params, model_id)
         except EngineError as error:
             show_toast(error)
             yield self.take_back(conversation, place, parent_id, taken_back)
             return
-        yield self.blocks(conversation), gr.Textbox(**BUSY_BOX, **empty)
+        if taken_back:
+            yield self.blocks(conversation), ""
+        yield self.blocks(conversation), gr.Textbox(**BUSY_BOX)
         async for update in self.follow(conversation, running, parent_id, taken_back):
             yield update
 
@@ -87,10 +91,14 @@ class Answering:
         """Show an answer as it comes, until it is whole or the page turns to another chat."""
         chats, message_id = self.chats_of(conversation), running.message_id
         epoch, conversation.answering_id = conversation.epoch, message_id
-        async for _ in _changes(running):
+
+        def pause_s(chars: int) -> float:
+            return self.pause_s(len(conversation.owners), chars)
+
+        async for _ in _changes(running, pause_s):
             if conversation.epoch != epoch:
                 break
-            yield self.blocks(conversation), gr.skip()
+            yield self.blocks(conversation), gr.Textbox(**BUSY_BOX)
         if conversation.epoch != epoch or conversation.chat is None:
             yield gr.skip(), gr.skip()  # Gradio sends the last value once more at the end
             return
@@ -104,6 +112,10 @@ class Answering:
                 yield self.take_back(conversation, place, parent_id, taken_back)
                 return
         yield self.blocks(conversation), gr.Textbox(**IDLE_BOX)
+
+    def pause_s(self, blocks: int = 0, chars: int = 0) -> float:
+        """Seconds until an answer's next update, see update_pause_s."""
+        return update_pause_s(self._engine.answers.count, blocks, chars)
 
     def stop(self, conversation: Conversation) -> None:
         """End the answer being written; what was written stays."""
@@ -153,8 +165,9 @@ class Answering:
         assert conversation.chat is not None
         conversation.chat = self.chats_of(conversation).read(conversation.chat.chat_id)
         running = self.running_at_end(conversation)
-        kept: dict[str, Any] = {"value": typed} if typed else {}
-        yield self.blocks(conversation), gr.Textbox(**(BUSY_BOX if running else IDLE_BOX), **kept)
+        if typed:
+            yield self.blocks(conversation), typed
+        yield self.blocks(conversation), gr.Textbox(**(BUSY_BOX if running else IDLE_BOX))
         if running is not None:
             async for update in self.follow(conversation, running):
                 yield update
@@ -176,8 +189,11 @@ class Answering:
         return self.blocks(conversation), gr.Textbox(**IDLE_BOX, **kept)
 
 
-async def _changes(answer: RunningAnswer) -> AsyncIterator[None]:
-    """Say when there is something new to show, at most each UPDATE_S; ends with the answer."""
+async def _changes(answer: RunningAnswer, pause_s: Callable[[int], float]) -> AsyncIterator[None]:
+    """Say when there is something new to show; ends with the answer.
+
+    ``pause_s`` is how long to rest after so many characters.
+    """
     version = 0
     while True:
         newest = answer.wait(version, 0)
@@ -187,4 +203,12 @@ async def _changes(answer: RunningAnswer) -> AsyncIterator[None]:
             yield None
         if state.is_done:
             return
-        await asyncio.sleep(UPDATE_S if state.text or state.reasoning else FIRST_POLL_S)
+        chars = len(state.text) + len(state.reasoning)
+        await _rest(answer, pause_s(chars) if chars else FIRST_POLL_S)
+
+
+async def _rest(answer: RunningAnswer, seconds: float) -> None:
+    """Wait, no longer than until the answer is whole."""
+    until = time.monotonic() + seconds
+    while not answer.ends_within(0) and (left_s := until - time.monotonic()) > 0:
+        await asyncio.sleep(min(left_s, UPDATE_S))

@@ -22,9 +22,8 @@ from engine.records import (
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
 from ui.errors import reports_errors
+from ui.pacing import poll_pause_s, update_pause_s
 
-POLL_S = 0.01
-UPDATE_S = 0.1
 LOAD_TIMEOUT_S = 600.0
 _PARAM_NAMES = {field.name for field in dataclasses.fields(SamplingParams)} - {"logprobs"}
 
@@ -35,6 +34,7 @@ class ApiHandlers:
     def __init__(self, engine: Engine, default_model: str) -> None:
         self._engine = engine
         self._default_model = default_model
+        self._answers = 0
 
     def machine(self) -> dict[str, Any]:
         """What this computer offers to models."""
@@ -69,6 +69,7 @@ class ApiHandlers:
         ticket = self._engine.chat(_messages(messages), asked, chosen)
         answer: dict[str, Any] = {"text": "", "reasoning": "", "finish_reason": None, "stats": {}}
         has_news, update_at = False, 0.0
+        self._answers += 1
         try:
             while answer["finish_reason"] is None:
                 events = ticket.drain(timeout_s=0)
@@ -78,10 +79,11 @@ class ApiHandlers:
                 is_due = time.perf_counter() >= update_at or answer["finish_reason"] is not None
                 if has_news and is_due:
                     yield dict(answer)
-                    has_news, update_at = False, time.perf_counter() + UPDATE_S
+                    has_news, update_at = False, time.perf_counter() + update_pause_s(self._answers)
                 if answer["finish_reason"] is None:
-                    await asyncio.sleep(POLL_S)
+                    await asyncio.sleep(poll_pause_s(self._answers))
         finally:
+            self._answers -= 1
             ticket.cancel()
 
     def _loaded(self) -> list[dict[str, Any]]:

@@ -11,17 +11,18 @@ from ui.api import ApiHandlers, wire_api
 from ui.api_discover import DiscoverApi
 from ui.api_manage import ManageApi
 from ui.attachments import AttachmentHandlers
-from ui.cache_choice import CacheChoiceHandlers, wire_cache_choice
+from ui.cache_choice import CacheChoice
 from ui.chat import ChatView, build_chat, wire_chat
 from ui.chat_handlers import ChatHandlers
 from ui.chat_list import ChatListHandlers
+from ui.chat_settings import ChatSettingsHandlers, ChatSettingsPage, wire_chat_settings
 from ui.compare_handlers import CompareHandlers
 from ui.connections import ConnectionsHandlers, build_connections, wire_connections
 from ui.context_meter import MeterHandlers, wire_meter
 from ui.crossings import Crossings, wire_crossings
 from ui.discover import build_discover, wire_discover
 from ui.discover_handlers import DiscoverHandlers
-from ui.draft_choice import DraftChoiceHandlers, wire_draft_choice
+from ui.draft_choice import DraftChoice
 from ui.edges import PlainPathsForClients
 from ui.errors import shows_errors
 from ui.format import format_machine
@@ -29,6 +30,7 @@ from ui.guard import guard
 from ui.kept_prompts import KeptPromptsHandlers, wire_kept_prompts
 from ui.manage import build_manage, wire_manage
 from ui.manage_handlers import ManageHandlers
+from ui.model_choice import wire_model_choice
 from ui.model_picker import ModelHandlers
 from ui.presets import PresetHandlers, wire_presets
 from ui.serving import Lifespan
@@ -66,7 +68,7 @@ def build_app(
             AttachmentHandlers(engine), CompareHandlers(engine, chatting), demo, chat_tab,
         )  # fmt: skip
         _wire_model_choices(engine, chat, models)
-        _wire_composer(engine, chat, changed, (demo.load, chat_tab.select))
+        _wire_composer(engine, chat, chatting, changed, (demo.load, chat_tab.select))
         wire_discover(discover, finding, discover_tab)
         wire_manage(manage, managing, manage_tab)
         if sharing is not None and shared is not None:
@@ -91,23 +93,29 @@ def build_app(
 
 
 def _wire_composer(
-    engine: Engine, chat: ChatView, changed: list[Any], shown: tuple[Any, ...]
-) -> None:
-    """What stands below the box: presets, and the meter."""
-    wire_presets(chat.presets, PresetHandlers(engine), chat.settings, chat.conversation, shown)
+    engine: Engine, chat: ChatView, chatting: ChatHandlers, changed: list[Any],
+    shown: tuple[Any, ...],
+) -> None:  # fmt: skip
+    """What stands below the box, presets and the meter, and the settings a chat comes with."""
+    chosen = wire_presets(
+        chat.presets, PresetHandlers(engine), chat.settings, chat.conversation, shown
+    )
+    page = ChatSettingsPage(
+        chat.conversation, chat.chats.entries, chat.new_chat, chat.model, chat.presets.choice,
+        chat.settings,
+    )  # fmt: skip
+    brought = wire_chat_settings(page, ChatSettingsHandlers(engine, chatting))
     wire_meter(
         chat.meter, MeterHandlers(engine), chat.box, chat.conversation, chat.model,
-        chat.settings, changed,
+        chat.settings, chat.attachments.chips, [*changed, *brought, chosen],
     )  # fmt: skip
 
 
 def _wire_model_choices(engine: Engine, chat: ChatView, models: ModelHandlers) -> None:
     """What is chosen for a model, and not for an answer."""
     shown = chat.model, chat.model_status, chat.conversation
-    caches = CacheChoiceHandlers(engine, models.follow_load)
-    wire_cache_choice(chat.settings.kv_bits, caches, *shown)
-    drafts = DraftChoiceHandlers(engine, models.follow_load)
-    wire_draft_choice(chat.settings.draft, drafts, *shown)
+    wire_model_choice(chat.settings.kv_bits, CacheChoice(engine, models.follow_load), *shown)
+    wire_model_choice(chat.settings.draft, DraftChoice(engine, models.follow_load), *shown)
 
 
 def launch_options(lifespan: Lifespan) -> dict[str, Any]:

@@ -1,19 +1,12 @@
 """How a model keeps what it has read: chosen beside the chat, with the memory each way takes."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
-
 import gradio as gr
 
-from engine import Engine
 from engine.errors import EngineError
 from engine.preferences import PLAIN_KV_BITS
-from ui.conversation import Conversation
-from ui.errors import show_toast, shows_errors
 from ui.format import format_bytes
+from ui.model_choice import ModelChoice
 
-FollowLoad = Callable[[str, Conversation], AsyncIterator[str]]
 _PACKED = (
     "What a whole context takes. Packed: one answer at a time, slower on a processor; 4 bits may"
     " cost quality"
@@ -28,59 +21,30 @@ def build_cache_choice() -> gr.Radio:
     )  # fmt: skip
 
 
-class CacheChoiceHandlers:
-    """Shows and changes the choice of the model that a page shows.
+class CacheChoice(ModelChoice):
+    """The bits of a model's cache, at its own context."""
 
-    ``follow_load`` says in pills how far the load of a model is.
-    """
-
-    def __init__(self, engine: Engine, follow_load: FollowLoad) -> None:
-        self._engine = engine
-        self._follow_load = follow_load
-
-    def show(self, model_id: str) -> Any:
-        """What this model can choose from, at its own context."""
+    def show(self, model_id: str) -> gr.Radio:
+        """The ways there are; hidden where there is one alone."""
         try:
             sizes = self._engine.library.kv_choices(model_id)
         except EngineError:
             sizes = {}
         return gr.Radio(
             choices=[(_choice(bits, size), bits) for bits, size in sizes.items()],
-            value=self._engine.preferences.kv_bits(model_id),
+            value=self.chosen(model_id),
             visible=len(sizes) > 1,
         )
 
-    async def choose(
-        self, bits: int, model_id: str, conversation: Conversation
-    ) -> AsyncIterator[tuple[Any, Any]]:
-        """Load the model anew so; where that cannot be, as it was before."""
-        before = self._engine.preferences.kv_bits(model_id)
-        try:
-            await asyncio.to_thread(self._engine.choose_kv_bits, model_id, bits)
-            async for pill in self._follow_load(model_id, conversation):
-                yield pill, gr.skip()
-            return
-        except EngineError as error:
-            show_toast(error)
-        if self._engine.preferences.kv_bits(model_id) != before:
-            await asyncio.to_thread(self._engine.choose_kv_bits, model_id, before)
-        async for pill in self._follow_load(model_id, conversation):
-            yield pill, gr.skip()
-        yield gr.skip(), self.show(model_id)
+    def chosen(self, model_id: str) -> int:
+        """The bits of a value."""
+        return self._engine.preferences.kv_bits(model_id)
+
+    def apply(self, model_id: str, value: int) -> None:
+        """Keep what is read in so many bits."""
+        self._engine.choose_kv_bits(model_id, value)
 
 
 def _choice(bits: int, size_bytes: int) -> str:
     name = "Full" if bits == PLAIN_KV_BITS else f"{bits} bits"
     return f"{name}: {format_bytes(size_bytes)}"
-
-
-def wire_cache_choice(
-    choice: gr.Radio, handlers: CacheChoiceHandlers, model: gr.Dropdown, status: gr.HTML,
-    conversation: gr.State,
-) -> None:  # fmt: skip
-    """Show what the chosen model can do, and do what is chosen."""
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    model.change(shows_errors(handlers.show), model, choice, **private)
-    choice.input(
-        shows_errors(handlers.choose), [choice, model, conversation], [status, choice], **private
-    )

@@ -135,6 +135,8 @@ def wire_chat(
     wire_compare(view.compare, page, comparing, listing, opened)
     for left in (view.new_chat.click, view.chats.files.button.upload):
         left(shows_errors(comparing.close), None, view.compare.panel, queue=False, **private)
+    for event in changed:
+        event.then(shows_errors(models.pill), conversation, view.model_status, **private)
     wire_settings(view.settings, view.settings_button, shows_errors(models.suggest), view.model)
     return [*changed, opened]
 

@@ -124,7 +124,8 @@ class ChatListHandlers:
     def beside(self, handler: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
         """A handler of the log and the box with the list as one more output.
 
-        The list is made anew when there is something to show, and when all is over.
+        The list is made anew when there is something to show, and when all is over. The last
+        update is then given once more, for the reason that Answering tells.
         """
 
         @functools.wraps(handler)
@@ -134,7 +135,7 @@ class ChatListHandlers:
             async for newer in handler(*values):
                 yield *newer, gr.skip() if update else self.entries(conversation)
                 update = newer
-            yield *(gr.skip() for _ in update), self.entries(conversation)
+            yield *update, self.entries(conversation)
 
         return stream
 
@@ -169,10 +170,10 @@ class ChatListHandlers:
         elif act == "delete":
             deleted = next((one for one in chats.list() if one.chat_id == chat_id), None)
             chats.delete(chat_id)
+            self._engine.answers.stop_all(chats, chat_id)
             self._engine.inference.kept_prompts.forget(chat_id)
             conversation.deleted = deleted
             if conversation.chat and conversation.chat.chat_id == chat_id:
-                self._chatting.stop(conversation)
                 conversation.show(None)
                 return True
         return False
@@ -195,7 +196,7 @@ class ChatListHandlers:
         if running is not None:
             async for log, box in self._chatting.follow(conversation, running):
                 yield gr.skip(), log, box
-            yield self.entries(conversation), gr.skip(), gr.skip()
+            yield self.entries(conversation), log, box  # once more, see beside
 
     def _compared_at_end(self, conversation: Conversation) -> Comparison | None:
         """The answers that are being written side by side to the last message."""

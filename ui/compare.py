@@ -124,8 +124,8 @@ def wire_compare(
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     direct = {**private, "queue": False}
     choice, columns, conversation = view.choice, view.columns, page.conversation
-    view.button.click(
-        shows_errors(handlers.toggle), conversation, [choice.panel, choice.models], **private
+    view.button.click(shows_errors(handlers.toggle), conversation, choice.panel, **private).then(
+        shows_errors(handlers.offer), conversation, choice.models, **private
     )
     page.box.submit(
         shows_errors(listing.beside(handlers.ask)),

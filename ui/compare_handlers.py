@@ -14,7 +14,7 @@ from engine.chats import StoredMessage, Written
 from engine.comparing import FEWEST_COMPARED, MOST_COMPARED, Comparison
 from engine.errors import ChatChanged, EngineError
 from engine.records import SamplingParams
-from ui.answering import BUSY_BOX, IDLE_BOX, UPDATE_S, Answering, Updates
+from ui.answering import BUSY_BOX, IDLE_BOX, Answering, Updates
 from ui.conversation import Conversation, message_blocks
 from ui.errors import show_toast
 from ui.format_compare import column_names, format_column_name, format_question, reveal
@@ -32,18 +32,25 @@ class CompareHandlers:
         self._engine = engine
         self._chatting = chatting
 
-    def toggle(self, conversation: Conversation) -> tuple[Any, Any]:
-        """Open the choice of models, with the one of the picker chosen, or close it."""
+    def toggle(self, conversation: Conversation) -> Any:
+        """Open the choice of models, or close it."""
         conversation.is_comparing = not conversation.is_comparing
         if not conversation.is_comparing:
-            return gr.Row(visible=False), gr.skip()
+            return gr.Row(visible=False)
         if len(conversation.offered) < FEWEST_COMPARED:
             conversation.is_comparing = False
             gr.Info("There is one model here: download another one in Discover to compare them.")
-            return gr.skip(), gr.skip()
-        return gr.Row(visible=True), gr.Dropdown(
-            choices=list(conversation.offered), value=[conversation.model_id]
-        )
+            return gr.skip()
+        return gr.Row(visible=True)
+
+    def offer(self, conversation: Conversation) -> Any:
+        """Fill the choice once it is open, with the model of the picker chosen.
+
+        Sent together with what opens it, the page may lose it.
+        """
+        if not conversation.is_comparing:
+            return gr.skip()
+        return gr.Dropdown(choices=list(conversation.offered), value=[conversation.model_id])
 
     async def ask(
         self, text: str, conversation: Conversation, model_ids: Sequence[str] | None,
@@ -150,7 +157,7 @@ class CompareHandlers:
             chats, places, conversation.messages(before=said), params, plan, is_blind
         )
         conversation.is_comparing = False
-        yield gr.skip(), gr.Textbox(value="", **BUSY_BOX), gr.Row(visible=False)
+        yield gr.skip(), "", gr.Row(visible=False)
         closed, epoch = gr.Row(visible=False), conversation.epoch
         async for box, view in self._follow(conversation):
             yield gr.skip(), box, closed, *view
@@ -181,9 +188,9 @@ class CompareHandlers:
             versions = {one.message_id: one.wait(-1, 0) for one in running}
             changed = {n for n in seen.keys() | versions.keys() if seen.get(n) != versions.get(n)}
             if changed:
-                yield gr.skip(), self._view(conversation, changed)
+                yield gr.Textbox(**BUSY_BOX), self._view(conversation, changed)
             seen = versions
-            await asyncio.sleep(UPDATE_S)
+            await asyncio.sleep(self._chatting.pause_s())
             if conversation.epoch != epoch:
                 yield gr.skip(), _skips(_VIEW_PARTS)  # Gradio sends the last value once more
                 return

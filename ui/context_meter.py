@@ -6,6 +6,7 @@ changed; never at every key.
 
 import asyncio
 import html
+import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from engine import Engine
+from engine.chats import with_attachments
 from engine.errors import EngineError
 from engine.records import ContextFit, Message
 from ui.conversation import Conversation
@@ -23,14 +25,17 @@ TIGHT = 0.85
 WAIT_S = 5.0
 POLL_S = 0.05
 _EXCERPT_CHARS = 40
-# One question when the typing has paused; the box's value goes with the event.
+# One question when the typing has paused; the box's value goes with the event. Until the answer is
+# there the figures are of another text, and look so.
 _ON_LOAD = """
 let timer = 0;
 window.pomonaTyped = (event) => {
   if (!event.target.closest?.('#message, #system-prompt')) return;
   clearTimeout(timer);
-  timer = setTimeout(() => trigger('select', {}), 700);
+  element.dataset.stale = '';
+  timer = setTimeout(() => { timer = 0; trigger('select', {}); }, 700);
 };
+watch('value', () => { if (!timer) delete element.dataset.stale; });
 if (!window.pomonaMeters) {
   window.pomonaMeters = true;
   document.addEventListener('input', (event) => window.pomonaTyped(event), true);
@@ -48,14 +53,19 @@ class MeterHandlers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._serial = itertools.count()
 
     async def measure(
         self, text: str | None, conversation: Conversation, model_id: str | None, *settings: Any
     ) -> AsyncIterator[str]:
-        """What the chat with the text of the box would take; nothing where nobody knows."""
+        """What the chat with the text and the files of the box would take.
+
+        Nothing where nobody knows: what another server counts and cuts off is not told to us.
+        """
         messages = conversation.messages()
-        if (text or "").strip():
-            messages.append(Message("user", text or ""))
+        said = with_attachments(text or "", conversation.attached)
+        if said.strip():
+            messages.append(Message("user", said))
         if not model_id or not messages or self._engine.remote.knows(model_id):
             yield ""
             return
@@ -66,7 +76,8 @@ class MeterHandlers:
             give_up_at = time.monotonic() + WAIT_S
             while not asked.done() and time.monotonic() < give_up_at:
                 await asyncio.sleep(POLL_S)
-            yield format_meter(asked.result(0), messages) if asked.done() else ""
+            shown = format_meter(asked.result(0), messages) if asked.done() else ""
+            yield f"{shown}<!--{next(self._serial)}-->"  # the page is to see that it is new
         except EngineError:  # it will be told when the message is sent
             yield ""
 
@@ -107,15 +118,15 @@ def _excerpt(text: str) -> str:
 
 def wire_meter(
     meter: gr.HTML, handlers: MeterHandlers, box: gr.Textbox, conversation: gr.State,
-    model: gr.Dropdown, settings: SettingsPanel, after: Sequence[Any],
+    model: gr.Dropdown, settings: SettingsPanel, files: gr.HTML, after: Sequence[Any],
 ) -> None:  # fmt: skip
-    """Which event asks anew; ``after`` are events that turn to another chat or end an answer."""
+    """Which event asks anew; ``after`` are events that change the chat or the settings."""
     ask: dict[str, Any] = {
         "fn": shows_errors(handlers.measure),
         "inputs": [box, conversation, model, *settings.inputs()], "outputs": meter,
         "api_visibility": "private", "show_progress": "hidden",
     }  # fmt: skip
-    for event in (meter.select, model.change, settings.overflow.change):
+    for event in (meter.select, model.change, settings.overflow.change, files.change):
         event(**ask, trigger_mode="always_last")
     for event in after:
         event.then(**ask)

@@ -23,6 +23,7 @@ from engine.records import (
     Message,
     Prefill,
     Queued,
+    SamplingParams,
 )
 from engine.settings import GUIDE_ID
 from ui.format import format_bytes, format_left_out, format_stats, format_status, model_title
@@ -46,7 +47,8 @@ class Conversation:
     log whose text is shown, by message and place. ``preset`` is the name of the chosen one.
     ``is_comparing`` is whether the next message goes to several models; ``compared`` are
     answers that stand in columns instead of the log, and ``comes_back`` whether the page has yet to
-    follow them.
+    follow them. ``own_params`` are the page's own settings while those of an opened conversation
+    stand in their place; ``unloaded_id`` is a model that came with one, and is loaded when asked.
     """
 
     model_id: str = ""
@@ -66,6 +68,8 @@ class Conversation:
     is_comparing: bool = False
     compared: Comparison | None = None
     comes_back: bool = False
+    own_params: SamplingParams | None = None
+    unloaded_id: str = ""
 
     def show(self, chat: StoredChat | None) -> None:
         """Turn to another conversation."""

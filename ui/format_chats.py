@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from engine.chats import ChatSummary
 
-_ACTIONS = (
-    ("rename", "Rename"), ("pin", "Pin"), ("export-md", "Markdown"), ("export-html", "HTML"),
-    ("export-json", "JSON"), ("delete", "Delete"),
-)  # fmt: skip
+_ACTIONS = (("rename", "Rename"), ("pin", "Pin"), ("delete", "Delete"))
+_EXPORTS = (("export-md", "Markdown"), ("export-html", "HTML"), ("export-json", "JSON"))
+_NOT_FOUND = (
+    "Nothing was found. The search looks at titles and messages,"
+    " not into the texts of attached files."
+)
 
 
 def format_chat_list(
@@ -37,7 +39,7 @@ def format_chat_list(
         if has_more:
             parts.append('<p class="note"><button data-act="more">Show more chats</button></p>')
     else:
-        empty = "Nothing was found." if is_search else "Your chats will be kept here."
+        empty = _NOT_FOUND if is_search else "Your chats will be kept here."
         parts.append(f'<p class="note" role="status">{empty}</p>')
     return "".join(parts)
 
@@ -62,10 +64,16 @@ def _item(chat: ChatSummary, is_shown: bool, is_writing: bool, is_renaming: bool
 
 
 def _actions(chat: ChatSummary) -> str:
-    links = []
-    for act, label in _ACTIONS:
-        shown = "Unpin" if act == "pin" and chat.is_pinned else label
-        spoken = f' aria-label="Save as {label}"' if act.startswith("export") else ""
-        target = f'data-act="{act}" data-id="{html.escape(chat.chat_id)}"'
-        links.append(f"<button {target}{spoken}>{shown}</button>")
-    return f'<div class="actions">{"".join(links)}</div>'
+    """Two lines: what can be done to it, and the files it can be saved as."""
+    pin = "Unpin" if chat.is_pinned else "Pin"
+    done = [_action(chat, act, pin if act == "pin" else label) for act, label in _ACTIONS]
+    saved = [_action(chat, act, label, f"Save as {label}") for act, label in _EXPORTS]
+    return (
+        f'<div class="actions">{"".join(done)}</div>'
+        f'<div class="actions"><span>Save</span>{"".join(saved)}</div>'
+    )
+
+
+def _action(chat: ChatSummary, act: str, label: str, spoken: str = "") -> str:
+    name = f' aria-label="{spoken}"' if spoken else ""
+    return f'<button data-act="{act}" data-id="{html.escape(chat.chat_id)}"{name}>{label}</button>'

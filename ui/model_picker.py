@@ -82,15 +82,32 @@ class ModelHandlers:
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Offer the model's own settings, and load it with visible progress."""
         conversation.model_id = model_id
+        comes_with_chat = model_id == conversation.unloaded_id
+        if not comes_with_chat:
+            conversation.unloaded_id = ""
         examples = gr.Chatbot(
             examples=examples_for(model_id), placeholder=self._placeholder(model_id)
         )
+        if comes_with_chat:
+            yield self.pill(conversation), examples, *settings_skips()
+            return
         suggested = await asyncio.to_thread(self.suggest, model_id)
         if conversation.preset:  # what was chosen by name stays
             suggested = settings_skips()
         yield format_pill("opening", "busy"), examples, *suggested
         async for pill in self.follow_load(model_id, conversation):
-            yield pill, gr.skip(), *settings_skips()
+            yield pill, examples, *settings_skips()
+
+    def pill(self, conversation: Conversation) -> Any:
+        """What there is to say of a model that came with a chat; of others nothing new."""
+        model_id = conversation.unloaded_id
+        if not model_id:
+            return gr.skip()
+        if self._engine.remote.knows(model_id):
+            return _format_elsewhere(model_id)
+        if model_id in {model.repo_id for model in self._engine.inference.loaded()}:
+            return format_pill("ready", "ready")
+        return format_pill("loads with your next message", "empty")
 
     def suggest(self, model_id: str) -> tuple[Any, ...]:
         """The settings that the model's makers recommend."""
@@ -108,7 +125,7 @@ class ModelHandlers:
     async def follow_load(self, model_id: str, conversation: Conversation) -> AsyncIterator[str]:
         """Pills on the way to a loaded model, until another one is chosen."""
         if self._engine.remote.knows(model_id):
-            yield format_pill(f"on {model_id.partition(':')[0]}", "ready")
+            yield _format_elsewhere(model_id)
             return
         loading = self._engine.inference.load(model_id)
         title = model_title(model_id, model_id == GUIDE_ID)
@@ -131,3 +148,7 @@ class ModelHandlers:
             return
         yield format_pill(f"{title} could not be loaded", "failed")
         raise error
+
+
+def _format_elsewhere(model_id: str) -> str:
+    return format_pill(f"on {model_id.partition(':')[0]}", "ready")

@@ -129,13 +129,16 @@ class PresetHandlers:
 def wire_presets(
     view: PresetView, handlers: PresetHandlers, settings: SettingsPanel, conversation: gr.State,
     shown: Any,
-) -> None:  # fmt: skip
-    """Which event calls which handler; ``shown`` are the events on which the tab is shown."""
+) -> Any:  # fmt: skip
+    """Which event calls which handler; ``shown`` are the events on which the tab is shown.
+
+    Gives the event that takes a preset's settings over.
+    """
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     listed = shows_errors(handlers.listed), conversation, view.choice
     for event in shown:
         event(*listed, **private)
-    view.choice.change(
+    chosen = view.choice.change(
         shows_errors(handlers.choose), [view.choice, conversation],
         [*settings.inputs(), view.name], **private,
     )  # fmt: skip
@@ -155,3 +158,4 @@ def wire_presets(
         **private,
     )  # fmt: skip
     settings.reset.click(shows_errors(handlers.forget), conversation, view.choice, **private)
+    return chosen

@@ -1,6 +1,5 @@
 """The sampling settings beside the chat."""
 
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,9 @@ import gradio as gr
 from engine.records import SamplingParams
 from ui.cache_choice import build_cache_choice
 from ui.draft_choice import build_draft_choice
+from ui.format import format_note
 
+FROM_CHAT = "These are what this chat was last asked with."
 _FROM_MODEL = "These start from what this model's makers recommend."
 _FROM_US = "This model recommends nothing, so these are Pomona's own."
 
@@ -57,7 +58,7 @@ def build_settings() -> SettingsPanel:
     """The controls, hidden until asked for."""
     ours = SamplingParams()
     with gr.Column(visible=False, scale=0, min_width=300, elem_id="settings") as panel:
-        note = gr.HTML(_note(has_suggestions=False), elem_id="settings-note")
+        note = gr.HTML(where_from(has_suggestions=False), elem_id="settings-note")
         system_prompt = gr.Textbox(
             label="System prompt", lines=3, max_lines=8, elem_id="system-prompt",
             placeholder="How the model should behave, for example: answer in short sentences",
@@ -165,7 +166,7 @@ def _stops(text: str | None) -> tuple[str, ...]:
 def settings_updates(params: SamplingParams, has_suggestions: bool) -> tuple[Any, ...]:
     """Values for ``SettingsPanel.outputs``."""
     return (
-        _note(has_suggestions), params.temperature, params.top_p, params.top_k, params.min_p,
+        where_from(has_suggestions), params.temperature, params.top_p, params.top_k, params.min_p,
         params.repetition_penalty, params.max_tokens,
     )  # fmt: skip
 
@@ -190,5 +191,6 @@ def _toggle(is_open: bool) -> tuple[bool, Any]:
     return not is_open, gr.Column(visible=not is_open)
 
 
-def _note(has_suggestions: bool) -> str:
-    return f'<p class="note">{html.escape(_FROM_MODEL if has_suggestions else _FROM_US)}</p>'
+def where_from(has_suggestions: bool) -> str:
+    """What the panel says of its values."""
+    return format_note(_FROM_MODEL if has_suggestions else _FROM_US)

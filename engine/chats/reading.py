@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from engine.chats.records import ChatSummary, ChatTree, StoredChat, StoredMessage
 from engine.chats.search import find_chats
@@ -11,6 +12,18 @@ from engine.chats.tree import path_to, versions_of
 from engine.errors import ChatNotFound
 
 LISTED = 200
+
+
+class _Row(NamedTuple):
+    """A conversation's own row."""
+
+    title: str
+    is_pinned: bool
+    model_id: str
+    params: dict[str, Any]
+    revision: int
+    leaf_id: int | None
+    created_at: float
 
 
 class ReadChats:
@@ -38,15 +51,10 @@ class ReadChats:
 
     def read(self, chat_id: str) -> StoredChat:
         """A conversation along its shown path."""
-        with self._file.reading() as execute:
-            row = execute(
-                "SELECT title, is_pinned, model_id, params, revision, leaf_id FROM chats"
-                " WHERE chat_id = ? AND deleted_at IS NULL", chat_id,
-            ).fetchone()  # fmt: skip
-            if row is None:
-                raise not_found()
+        with self._file.reading():
+            chat = self._chat(chat_id)
             parents = self._parents(chat_id)
-            path = path_to(row[5], parents)
+            path = path_to(chat.leaf_id, parents)
             versions = versions_of(path, parents)
             messages = {m.message_id: m for m in self._messages(chat_id, set(path))}
         shown = tuple(
@@ -54,8 +62,16 @@ class ReadChats:
             for one in path
         )
         return StoredChat(
-            chat_id, row[0], bool(row[1]), row[2], json.loads(row[3]), row[4], shown
-        )  # fmt: skip
+            chat_id, chat.title, chat.is_pinned, chat.model_id, chat.params, chat.revision, shown
+        )
+
+    def asked_with(self, chat_id: str) -> tuple[str, dict[str, Any]]:
+        """The model that gave the last shown answer, and the settings of the last question."""
+        with self._file.reading() as execute:
+            chat = self._chat(chat_id)
+            last = execute("SELECT model_id FROM messages WHERE message_id = ?", chat.leaf_id)
+            (model_id,) = last.fetchone() or ("",)
+        return model_id or chat.model_id, chat.params
 
     def versions(self, chat_id: str, message_id: int) -> tuple[StoredMessage, ...]:
         """All versions of a message's turn, the oldest first, wherever the shown path goes."""
@@ -68,15 +84,22 @@ class ReadChats:
 
     def tree(self, chat_id: str) -> ChatTree:
         """A conversation with every version of every turn."""
-        with self._file.reading() as execute:
-            row = execute(
-                "SELECT title, leaf_id, model_id, params, created_at FROM chats"
-                " WHERE chat_id = ? AND deleted_at IS NULL", chat_id,
-            ).fetchone()  # fmt: skip
-            if row is None:
-                raise not_found()
+        with self._file.reading():
+            chat = self._chat(chat_id)
             messages = tuple(self._messages(chat_id, set(self._parents(chat_id))))
-        return ChatTree(row[0], messages, row[1], row[2], json.loads(row[3]), row[4])
+        return ChatTree(
+            chat.title, messages, chat.leaf_id, chat.model_id, chat.params, chat.created_at
+        )
+
+    def _chat(self, chat_id: str) -> _Row:
+        row = self._file.connection.execute(
+            "SELECT title, is_pinned, model_id, params, revision, leaf_id, created_at FROM chats"
+            " WHERE chat_id = ? AND deleted_at IS NULL", (chat_id,),
+        ).fetchone()  # fmt: skip
+        if row is None:
+            raise not_found()
+        title, is_pinned, model_id, params, *rest = row
+        return _Row(title, bool(is_pinned), model_id, json.loads(params), *rest)
 
     def _parents(self, chat_id: str) -> dict[int, int | None]:
         return dict(

@@ -1,4 +1,7 @@
-"""Search over everything that was said, and over the titles."""
+"""Search over everything that was said, and over the titles.
+
+The texts of attached files are left out: an index of their trigrams would be larger than they are.
+"""
 
 import re
 import sqlite3

@@ -51,6 +51,8 @@ def _foreign_errors() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         reason = "The disk is full." if "full" in str(error) else "The log has the details."
+        if "disk I/O" in str(error):
+            reason = "The disk refused it: it may be full."
         if "locked" in str(error):
             reason = "Another program keeps the file locked."
         raise ChatsUnavailable(

@@ -40,6 +40,7 @@ from mlx_lm.models.cache import (  # noqa: E402
 )
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
+from engine.inference.cpu_exponentials import speed_up_exponentials  # noqa: E402
 from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
 from engine.inference.decoding import (  # noqa: E402
     Scorer,
@@ -69,6 +70,7 @@ __all__ = [
     "load_steps",
     "mx",
     "release_memory",
+    "speed_up_exponentials",
     "speculative_generate_step",
     "trim_prompt_cache",
 ]

@@ -117,16 +117,16 @@ class Lane:
         raise NotImplementedError
 
     def _step_tokens(self, reading: Sequence[Turn]) -> int:
-        """How much of each prompt to read at once, where several are being read.
+        """How much to read at once.
 
-        Together they take one step, since others wait for their next token. Attention that is not
-        fused writes out a step's scores, so long prompts are read in shorter steps.
+        Attention that is not fused writes out a step's scores, so long prompts are read in shorter
+        steps.
         """
         step_tokens = self._prefill_step_tokens
         longest = max((turn.read_tokens for turn in reading), default=0)
         if not self.has_fused_attention and longest > _FULL_STEP_CONTEXT_TOKENS:
             step_tokens = step_tokens * _FULL_STEP_CONTEXT_TOKENS // longest
-        return max(1, step_tokens // max(1, len(reading)))
+        return max(1, step_tokens)
 
     def _active_turns(self) -> Iterable[Turn]:
         raise NotImplementedError

@@ -82,9 +82,8 @@ class BatchLane(Lane):
         turns = self._active.values()
         reading = [turn for turn in turns if not turn.tokens_since_insert][:_PREFILL_PROMPTS]
         is_writing = any(turn.tokens_since_insert for turn in turns)
-        step_tokens = self._step_tokens(reading)
-        if is_writing:
-            step_tokens = self._pace.bounded(step_tokens)
+        whole_tokens = self._step_tokens(reading)
+        step_tokens = self._pace.share(whole_tokens, max(1, len(reading)), is_writing=is_writing)
         self._generator.prefill_step_size = step_tokens
         started_at = time.perf_counter()
         prompt_responses, responses = self._generator.next()

@@ -47,6 +47,12 @@ class LoadRequest:
         return self.checked.repo_id
 
     @property
+    def form_alone(self) -> MemoryEstimate:
+        """The same form of the model without the one that drafts for it."""
+        alone = self.checked.alone or self.form
+        return alone.narrow if self.form.narrow is None and alone.narrow else alone
+
+    @property
     def coming_bytes(self) -> int:
         """What of its weights is not in memory yet."""
         return max(0, self.form.weights_bytes - self.progress.done_bytes)

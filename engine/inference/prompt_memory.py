@@ -14,6 +14,7 @@ from engine.errors import EngineError
 from engine.inference.backend import LRUPromptCache, MlxModel, foreign_errors, trim_prompt_cache
 from engine.inference.frozen_prompt import FrozenPrompt, freeze_prompt, thaw_prompt
 from engine.inference.prompt_files import LEAST_KEPT_TOKENS
+from engine.inference.quick_trie import QuickTrie
 from engine.inference.sequence_cache import is_whole_cache
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class PromptMemory:
     def __init__(self, model: MlxModel, max_sequences: int) -> None:
         self._model = model
         self._kept = LRUPromptCache(max_size=max_sequences)
+        self._kept._trie = QuickTrie()
         self._unkept: dict[str, tuple[float, list[int], Any]] = {}
         self.files_key = ""
         self.keep: Keep = _keep_nothing

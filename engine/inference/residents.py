@@ -21,12 +21,14 @@ _PROMPT_CACHE_SHARE = 8
 class Resident:
     """A model in memory, in one of its forms.
 
-    ``memory_bytes`` is measured, ``used_at`` is on the monotonic clock. ``unpacking`` is under way
-    when layers that were given up come back, one at each step.
+    ``form_alone`` is the same form without a draft. ``memory_bytes`` is measured, ``used_at`` is on
+    the monotonic clock. ``unpacking`` is under way when layers that were given up come back, one at
+    each step.
     """
 
     lane: Any
     form: MemoryEstimate
+    form_alone: MemoryEstimate
     memory_bytes: int
     used_at: float = field(default_factory=time.monotonic)
     unpacking: Iterator[int] | None = None
@@ -77,9 +79,9 @@ class Residents:
         """Whether somebody is being answered, who will give memory back at the end."""
         return any(resident.lane.is_serving for resident in self._by_id.values())
 
-    def add(self, repo_id: str, lane: Any, form: MemoryEstimate, memory_bytes: int) -> None:
+    def add(self, repo_id: str, resident: Resident) -> None:
         """Keep a model that was loaded."""
-        self._by_id[repo_id] = Resident(lane, form, memory_bytes)
+        self._by_id[repo_id] = resident
         self.share_cache()
 
     def mark_used(self, repo_id: str) -> None:

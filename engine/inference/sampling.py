@@ -1,7 +1,7 @@
 """Choosing the next token: samplers and penalties for one request. On the inference thread alone.
 
 The filters are mlx-lm's (mlx_lm.sample_utils), in its order: top-p, min-p, top-k on the model's own
-probabilities, the temperature last.
+probabilities, the temperature last. On a CPU numpy draws.
 """
 
 import functools
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 from mlx_lm.sample_utils import (
     apply_min_p,
     apply_top_k,
@@ -18,6 +19,7 @@ from mlx_lm.sample_utils import (
     make_sampler,
 )
 
+from engine.inference.cpu_sampling import Filters, draw
 from engine.records import SamplingParams
 
 Sampler = Callable[[Any], Any]
@@ -34,6 +36,11 @@ def sampler_for(params: SamplingParams, vocabulary_tokens: int, drawn_tokens: in
     if params.temperature == 0:
         return greedy_sampler  # type: ignore[no-any-return]
     top_k = params.top_k if 0 < params.top_k < vocabulary_tokens else 0
+    if mx.default_device().type == mx.DeviceType.cpu:
+        filters = Filters(params.top_p, params.min_p, top_k)
+        if params.seed is None:
+            return _shared_cpu_sampler(params.temperature, filters)
+        return _CpuSampler(params.temperature, filters, params.seed, drawn_tokens)
     if params.seed is None:
         return _shared_sampler(params.temperature, params.top_p, params.min_p, top_k)
     return _SeededSampler(params, top_k, drawn_tokens)
@@ -44,6 +51,31 @@ def _shared_sampler(temperature: float, top_p: float, min_p: float, top_k: int) 
     return make_sampler(  # type: ignore[no-any-return]
         temperature, top_p=top_p, min_p=min_p, top_k=top_k
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _shared_cpu_sampler(temperature: float, filters: Filters) -> Sampler:
+    return _CpuSampler(temperature, filters)
+
+
+class _CpuSampler:
+    def __init__(
+        self, temperature: float, filters: Filters, seed: int | None = None, drawn_tokens: int = 0
+    ) -> None:
+        self._temperature = temperature
+        self._filters = filters
+        self._seed = seed
+        self._drawn_tokens = drawn_tokens
+        self._random = np.random.default_rng()
+
+    def __call__(self, logprobs: Any) -> Any:
+        rows = np.array(logprobs.astype(mx.float32), copy=False).reshape(-1, logprobs.shape[-1])
+        if self._seed is not None:
+            key = (self._seed << 32 | self._drawn_tokens) & (1 << 128) - 1
+            self._random = np.random.Generator(np.random.Philox(key=key))
+            self._drawn_tokens += 1
+        tokens = [draw(row, self._temperature, self._filters, self._random) for row in rows]
+        return mx.array(tokens, mx.uint32).reshape(logprobs.shape[:-1])
 
 
 class _SeededSampler:

@@ -22,7 +22,7 @@ from engine.inference.keeping import PromptKeeping
 from engine.inference.loads import LoadRequest, Loads, unexpected
 from engine.inference.peak import PeakMeter
 from engine.inference.prompt_files import PromptFiles
-from engine.inference.residents import Residents
+from engine.inference.residents import Resident, Residents
 from engine.records import (
     ContextFit,
     DeviceFacts,
@@ -82,7 +82,10 @@ class InferenceThread(threading.Thread):
             self._residents.start(self._backend)
             self._loads.start(self._backend)
             self._peaks = PeakMeter(self._backend)
-            self.facts.set_result(self._backend.device_facts(has_fast_blas))
+            facts = self._backend.device_facts(has_fast_blas)
+            if facts.backend == "cpu":
+                self._backend.speed_up_exponentials()
+            self.facts.set_result(facts)
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             logger.exception("mlx could not be started")
             failure = LoadFailed(
@@ -181,7 +184,8 @@ class InferenceThread(threading.Thread):
         lane, model = resident.lane, resident.lane.model
         lane.close(unexpected(RuntimeError()))  # nobody is in it
         resident.memory_bytes -= model.drop_draft()
-        resident.lane = self._new_lane(repo_id, model, lane.kv_cache)
+        resident.form = resident.form_alone
+        resident.lane = self._new_lane(repo_id, model, resident.form.kv_cache)
         self._backend.release_memory()
         self._residents.share_cache()
 
@@ -262,14 +266,17 @@ class InferenceThread(threading.Thread):
 
     def _add(self, request: LoadRequest, model: Any) -> LoadedModel:
         """Keep a model that was loaded."""
-        lane = self._new_lane(request.repo_id, model, request.form.kv_cache)
+        form = request.form if model.draft else request.form_alone
+        lane = self._new_lane(request.repo_id, model, form.kv_cache)
         checked, is_widened = request.checked, request.form.narrow is not None
         if checked.weights_id:
             draft_id = checked.draft.weights_id if model.draft and checked.draft else ""
             self.keeping.attach(
                 request.repo_id, lane, checked.weights_id, checked.kv_bits, is_widened, draft_id
             )
-        self._residents.add(request.repo_id, lane, request.form, request.progress.total_bytes)
+        memory_bytes = request.progress.total_bytes
+        resident = Resident(lane, form, request.form_alone, memory_bytes)
+        self._residents.add(request.repo_id, resident)
         return self._residents.record(request.repo_id)
 
     def _new_lane(self, repo_id: str, model: Any, kv_cache: KVCacheSize | None) -> Any:

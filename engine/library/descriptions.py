@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,11 @@ Stamp = tuple[tuple[str, int, int, int, int], ...]
 
 @dataclass(frozen=True)
 class Description:
-    """One folder as its files describe it. ``facts`` without texts, None when it is damaged.
-
-    ``float32_memory`` is the estimate for a CPU, that of the model itself for other devices.
-    """
+    """One folder as its files describe it. ``facts`` without texts, None when it is damaged."""
 
     model: LocalModel
     metadata: Metadata | None
     facts: FolderFacts | None
-    float32_memory: MemoryEstimate | None = None
 
     def model_for(
         self,
@@ -53,7 +50,7 @@ class Description:
     ) -> LocalModel:
         """The model on a machine with this budget, with what using it has shown."""
         facts, model = self.facts, self.model
-        memory = self.float32_memory if on_cpu else model.memory
+        memory = self._memory_on_cpu if on_cpu else self._memory
         memory = memory and memory.within(budget_bytes)
         corrected: MemoryEstimate | None = None
         if facts is not None:
@@ -72,6 +69,20 @@ class Description:
             measured_memory_bytes=usage.measured_memory_bytes,
             measured_context_tokens=usage.measured_context_tokens,
         )
+
+    @cached_property
+    def _memory(self) -> MemoryEstimate | None:
+        return self._estimate(on_cpu=False)
+
+    @cached_property
+    def _memory_on_cpu(self) -> MemoryEstimate | None:
+        return self._estimate(on_cpu=True)
+
+    def _estimate(self, *, on_cpu: bool) -> MemoryEstimate | None:
+        facts = self.facts
+        if facts is None:
+            return None
+        return estimate_memory(facts.config, facts.weights_bytes, None, on_cpu=on_cpu)
 
 
 class Descriptions:
@@ -182,12 +193,10 @@ def _read(place: Place, sizes: dict[str, int]) -> Description:
         architecture=facts.architecture,
         quantization=facts.quantization,
         context_tokens=context_tokens(facts.config),
-        memory=estimate_memory(facts.config, facts.weights_bytes, None),
         suggested=suggested,
         has_suggestions=has_suggestions,
     )
-    on_cpu = estimate_memory(facts.config, facts.weights_bytes, None, on_cpu=True)
-    return Description(described, metadata, _without_texts(facts), on_cpu)
+    return Description(described, metadata, _without_texts(facts))
 
 
 def _is_of(metadata: Metadata | None, repo_id: str) -> bool:

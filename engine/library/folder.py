@@ -170,9 +170,11 @@ def suggested_sampling(path: Path) -> tuple[SamplingParams, bool]:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             if low <= value <= high:
                 found[name] = float(value)
-    top_k = raw.get("top_k")
-    if isinstance(top_k, int) and not isinstance(top_k, bool) and 0 <= top_k <= 1000:
-        found["top_k"] = top_k
+    counts = {"top_k": ("top_k", 0, 1000), "max_new_tokens": ("max_tokens", 1, 1_000_000)}
+    for name, (ours_name, least, most) in counts.items():
+        count = raw.get(name)
+        if isinstance(count, int) and not isinstance(count, bool) and least <= count <= most:
+            found[ours_name] = count
     if raw.get("do_sample") is False:
         found["temperature"] = 0.0
     return (SamplingParams(**{**ours.__dict__, **found}), bool(found))

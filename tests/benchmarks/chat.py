@@ -53,7 +53,8 @@ def chat_figures() -> Iterator[Figure]:
             for bench, (_, effort) in zip(benches, efforts, strict=True):
                 yield from decode_figures(bench, effort)
                 yield from together_figures(bench, effort)
-            yield from first_token_figures(benches[0], GUIDE_EFFORT)
+            for bench, (_, effort) in zip(benches, efforts, strict=True):
+                yield from first_token_figures(bench, effort)
         for model, effort in efforts:
             yield from app_figures(folder / f"app-{model.repo_id}", model, effort)
         yield startup_figure(folder / "startup", STARTUP_PAIRS)

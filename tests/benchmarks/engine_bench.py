@@ -125,7 +125,7 @@ class EngineBench:
 
     def _bare_run(self, conversations: int, max_tokens: int) -> Any:
         texts = [self.new_text() for _ in range(conversations)]
-        return self._on_thread(lambda: self._run_bare_loop(texts, max_tokens))
+        return self.on_thread(lambda: self._run_bare_loop(texts, max_tokens))
 
     def _run_bare_loop(self, texts: Sequence[str], max_tokens: int) -> Any:
         bare_loop = importlib.import_module("tests.benchmarks.bare_loop")
@@ -133,7 +133,7 @@ class EngineBench:
         prompts = [loaded.render_prompt([Message("user", text)]) for text in texts]
         return bare_loop.generate(loaded.model, loaded.tokenizer, prompts, max_tokens)
 
-    def _on_thread(self, work: Callable[[], Any]) -> Any:
+    def on_thread(self, work: Callable[[], Any]) -> Any:
         """Run ``work`` on the inference thread, and wait for what it returns or raises."""
         future: Future[Any] = Future()
 

@@ -4,6 +4,7 @@ Where a figure is about what mlx-lm cannot do, the reference is our own run with
 alone, or read anew. All on the same machine in the same minutes.
 """
 
+import importlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ TOGETHER = 8
 LONG_TOKENS = 2_000
 IDLE_S = 60.0
 PAIRS = 5
+DRAWS = 15
 FEW_PAIRS = 3
 GAP_S = 0.001
 LONG_ANSWER_TOKENS = 2_000
@@ -45,6 +47,7 @@ def speed_figures() -> Iterator[Figure]:
             yield newcomer_figure(bench)
             yield gap_figure(bench)
             yield reopened_figure(bench)
+            yield drawing_figure(bench)
         yield server_figure(folder, model)
         yield memory_figure(model)
         yield idle_figure(folder / "idle", model)
@@ -160,6 +163,18 @@ def _reopened_s(bench: EngineBench) -> tuple[float, float]:
     bench.forget()
     anew_s = bench.answer(following, 4).stats.time_to_first_token_s
     return from_disk_s, anew_s
+
+
+def drawing_figure(bench: EngineBench) -> Figure:
+    """A token drawn with top-p and top-k from a vocabulary of 150,000, beside mlx-lm's sampler."""
+    pairs: Pairs = bench.on_thread(
+        lambda: importlib.import_module("tests.benchmarks.drawing").drawing_s(DRAWS)
+    )
+    in_ms = tuple((ours * 1000, theirs * 1000) for ours, theirs in pairs)
+    return Figure(
+        "a token drawn with top-p and top-k / by mlx-lm", "ms", in_ms, Target(1, is_upper=True),
+        best=min,
+    )  # fmt: skip
 
 
 def server_figure(folder: Path, model: BenchModel) -> Figure:

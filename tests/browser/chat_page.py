@@ -1,5 +1,7 @@
 """The Chat tab as a person uses it."""
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 
@@ -35,6 +37,10 @@ class ChatPage:
         """Wait until ``count`` answers are complete."""
         expect(self.stats).to_have_count(count)
         expect(self.send_button).to_be_visible()
+
+    def wait_for_words(self) -> None:
+        """Wait until the endless model has begun: no line on what goes before is so long."""
+        expect(self.answers.last).to_have_text(re.compile("[a-z ]{40}"))
 
     def choose_model(self, name: str) -> None:
         """Pick a model from the list."""

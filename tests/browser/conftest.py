@@ -1,15 +1,16 @@
 """A real browser on the real app."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.models import install_models
+from tests.browser.visits import TIMEOUT_MS, end_answers, visit
 from tests.chromium import find_chromium, launch_arguments
 
-TIMEOUT_MS = 30_000
 expect.set_options(timeout=TIMEOUT_MS)
 
 
@@ -33,15 +34,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 @pytest.fixture
-def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
-    """A fresh visitor, whose page must not have logged an error when the test ends."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    yield page
-    context.close()
-    assert errors == []
+def open_page(browser: Browser, app: RunningApp) -> Iterator[Callable[[], Page]]:
+    """Opens fresh visits, and ends every answer that they leave behind."""
+    with ExitStack() as visits:
+        yield lambda: visits.enter_context(visit(browser, app.url))
+    end_answers(browser, app)
+
+
+@pytest.fixture
+def page(open_page: Callable[[], Page]) -> Page:
+    return open_page()

@@ -1,6 +1,8 @@
-"""Take the README's pictures anew: ``python -m tests.browser.pictures``."""
+"""Take the README's pictures anew: ``python -m tests.browser.pictures [chat compare ...]``."""
 
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -8,9 +10,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.app_process import ROOT, running_app
 from tests.browser.chat_page import ChatPage
 from tests.browser.manage_page import DiscoverPage, ManagePage
+from tests.browser.test_compare import ComparePage
+from tests.browser.visits import READY, visit
 from tests.chromium import find_chromium, launch_arguments
 from tests.loopback_hub import LoopbackHub
-from tests.models import write_model
+from tests.models import write_model, write_script
+from tests.ui.strangers import shared_app
 
 PICTURES = ROOT / "assets" / "pictures"
 TIMEOUT_MS = 120_000
@@ -23,11 +28,23 @@ _SHOTS = {
     "discover-light": (1440, 900, "light"),
     "discover-dark": (1440, 900, "dark"),
     "discover-phone": (390, 844, "light"),
+    "compare-light": (1440, 900, "light"),
+    "compare-phone": (390, 844, "dark"),
+    "guest-light": (1440, 900, "light"),
+    "guest-phone": (390, 844, "dark"),
+    "sign-in-light": (1440, 900, "light"),
     "manage-light": (1440, 900, "light"),
     "manage-dark": (1440, 900, "dark"),
     "manage-phone": (390, 844, "dark"),
 }
 _INSTALLED = {"orchard/Pear-Instruct": 640, "orchard/Quince-mini": 256, "orchard/Plum-Chat": 448}
+_COMPARED = "orchard/Quince-mini-4bit"
+_SAYS = (
+    "Quantisation", " keeps", " the", " numbers", " of", " a", " model", " with", " fewer", " bits",
+    " each.", " Four", " instead", " of sixteen", " make", " it", " about", " a quarter", " as",
+    " large,", " so", " that", " it fits", " into", " less", " memory", " and answers", " faster;",
+    " a little", " of its", " accuracy", " is", " lost", " on the", " way.",
+)  # fmt: skip
 _COMING = {"orchard/Apple-Instruct": 190_000_000, "orchard/Cherry-Chat": 120_000_000}
 _FACTS = {
     "config": {"model_type": "llama", "tokenizer_config": {"chat_template": "x"}},
@@ -35,20 +52,30 @@ _FACTS = {
 }
 
 
-def main() -> None:
-    """Start the app, ask the Guide, download something, and save a picture per shot."""
+def main(wanted: Sequence[str]) -> None:
+    """Start the apps, ask, compare, download, and save a picture per shot that is wanted."""
     PICTURES.mkdir(exist_ok=True)
     expect.set_options(timeout=TIMEOUT_MS)
-    with sync_playwright() as playwright:
+    shots = [name for name in _SHOTS if not wanted or name.startswith(tuple(wanted))]
+    ours = [name for name in shots if not name.startswith(("manage", "guest", "sign-in"))]
+    guests = [name for name in shots if name.startswith(("guest", "sign-in"))]
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as place:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=launch_arguments()
         )
-        with tempfile.TemporaryDirectory() as folder, running_app(Path(folder)) as app:
-            for name in _SHOTS:
-                if not name.startswith("manage"):
+        folder = Path(place)
+        if ours:
+            write_script(folder / "ours" / "models" / _COMPARED, _SAYS)
+            with running_app(folder / "ours") as app:
+                for name in ours:
                     _take(browser, app.url, name)
-        with tempfile.TemporaryDirectory() as folder, LoopbackHub() as hub:
-            _take_manage(browser, Path(folder), hub)
+        if guests:
+            with shared_app(folder / "shared") as app:
+                for name in guests:
+                    _take(browser, app.url, name, "#message textarea")
+        if "manage-light" in shots:
+            with LoopbackHub() as hub:
+                _take_manage(browser, folder / "manage", hub)
         browser.close()
 
 
@@ -87,25 +114,36 @@ def _take_manage(browser: Browser, folder: Path, hub: LoopbackHub) -> None:
                 _take(browser, app.url, name)
 
 
-def _take(browser: Browser, url: str, name: str) -> None:
+def _take(browser: Browser, url: str, name: str, ready: str = READY) -> None:
     width, height, scheme = _SHOTS[name]
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme=scheme,  # type: ignore[arg-type]
-    )
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    page.goto(url)
-    page.wait_for_selector("#model-status .ready")
-    if name.startswith("manage"):
-        _show_manage(page, with_actions=width > 1000)
-    elif name.startswith("discover"):
-        _show_discover(page, with_details=width > 1000)
-    else:
-        _show_chat(page, with_settings=name.startswith("settings"))
-    page.wait_for_timeout(500)
-    page.screenshot(path=PICTURES / f"{name}.png")
-    context.close()
+    looks = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
+    with visit(browser, url, ready, **looks) as page:
+        page.set_default_timeout(TIMEOUT_MS)
+        _show(page, name, is_wide=width > 1000)
+        page.wait_for_timeout(500)
+        page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def _show(page: Page, name: str, is_wide: bool) -> None:
+    match name.split("-")[0]:
+        case "manage":
+            _show_manage(page, with_actions=is_wide)
+        case "discover":
+            _show_discover(page, with_details=is_wide)
+        case "compare":
+            _show_compare(page)
+        case "sign":
+            page.get_by_role("link", name="Owner? Sign in").click()
+            page.locator("#password").wait_for()
+        case shown:
+            _show_chat(page, with_settings=shown == "settings")
+
+
+def _show_compare(page: Page) -> None:
+    chat = ComparePage(page)
+    chat.compare_with(_COMPARED)
+    chat.ask(_QUESTIONS[1])
+    expect(chat.column_stats).to_have_count(2)
 
 
 def _show_chat(page: Page, with_settings: bool) -> None:
@@ -138,4 +176,4 @@ def _show_manage(page: Page, with_actions: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -2,19 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.app_process import RunningApp
+from tests.browser.axe import grave_findings
 from tests.browser.chat_page import ChatPage
 from tests.browser.manage_page import DiscoverPage, ManagePage
 from tests.browser.models import SMALL_CONTEXT
+from tests.browser.visits import visit
 
-AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 SAID = [
     {"role": "user", "content": "What is `code`? **Say** it"},
     {"role": "assistant", "content": "- one\n\n| a |\n|---|\n| 1 |\n\n```py\nx\n```",
@@ -48,28 +47,8 @@ _FOCUSED_JS = """() => {
 
 @pytest.fixture(params=["light", "dark"])
 def themed(request: pytest.FixtureRequest, browser: Browser, app: RunningApp) -> Iterator[Page]:
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900}, color_scheme=request.param, reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    yield page
-    context.close()
-
-
-def grave_findings(page: Page) -> list[str]:
-    """What axe-core calls serious or critical on the page as it is now."""
-    if not page.evaluate("!!window.axe"):
-        page.evaluate(AXE)
-    page.wait_for_timeout(400)  # names are given a moment after something was drawn
-    found: Any = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['impact']} {one['id']}: {node['html'][:200]}"
-        for one in found["violations"]
-        for node in one["nodes"]
-        if one["impact"] in ("serious", "critical")
-    ]
+    with visit(browser, app.url, color_scheme=request.param, reduced_motion="reduce") as page:
+        yield page
 
 
 def bring(page: Page, folder: Path) -> None:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
-from tests.browser.models import ENDLESS, SMALL_CONTEXT
+from tests.browser.models import ENDLESS, SMALL_CONTEXT, WIDE, WIDE_TOO
 
 GUIDE = "Pomona Guide"
 WAITING = re.compile("Loading|Reading|Thinking|before you|^$")
@@ -46,17 +45,6 @@ class ComparePage(ChatPage):
 @pytest.fixture
 def chat(page: Page) -> ComparePage:
     return ComparePage(page)
-
-
-@pytest.fixture
-def open_page(browser: Browser, app: RunningApp) -> Callable[[], ComparePage]:
-    def open_one() -> ComparePage:
-        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        page.goto(app.url)
-        page.wait_for_selector("#model-status .ready")
-        return ComparePage(page)
-
-    return open_one
 
 
 def test_two_models_answer_in_columns_and_one_goes_on(chat: ComparePage) -> None:
@@ -110,9 +98,9 @@ def test_stop_ends_all_answers_and_keeps_what_was_written(chat: ComparePage) -> 
 
 
 def test_a_closed_tab_comes_back_to_columns_that_are_still_written(
-    chat: ComparePage, open_page: Callable[[], ComparePage]
+    chat: ComparePage, open_page: Callable[[], Page]
 ) -> None:
-    first = open_page()
+    first = ComparePage(open_page())
     first.choose_model(ENDLESS)
     expect(first.status).to_have_text("ready")
     first.compare_with(GUIDE)
@@ -161,3 +149,21 @@ def test_one_model_is_no_comparison(chat: ComparePage) -> None:
     chat.page.locator("#compare-button").click()
     chat.box.press("Enter")
     chat.wait_for_answers(1)
+
+
+def test_models_that_do_not_fit_together_answer_one_after_another_and_the_page_says_so(
+    chat: ComparePage,
+) -> None:
+    chat.choose_model(f"{WIDE} ·")
+    expect(chat.status).to_have_text("ready")
+    chat.page.locator("#settings-button").click()
+    chat.page.locator("#max-tokens input").fill("4")
+    chat.page.locator("#max-tokens input").press("Tab")
+    chat.compare_with(WIDE_TOO)
+    chat.ask("What is a dunnart?")
+    question = chat.page.locator("#compare-question")
+    expect(question).to_contain_text("do not fit into memory together, so they answer one after")
+    expect(chat.column_stats).to_have_count(2)
+    expect(chat.names).to_have_text(["wide", "wide-too"])
+    chat.choose(0)
+    expect(chat.stats).to_contain_text("1 of 2")

@@ -53,6 +53,34 @@ def test_a_server_is_added_chatted_with_and_removed(page: Page, server: Scripted
     assert server.bodies[0]["messages"] == [{"role": "user", "content": "Hello?"}]
 
 
+def test_an_answer_that_is_asked_anew_and_breaks_off_takes_nothing_from_the_old_one(
+    page: Page, server: Scripted
+) -> None:
+    page.get_by_role("tab", name="Manage").click()
+    add_server(page, "den", server.url, KEY)
+    expect(page.locator("#servers .server")).to_have_count(1)
+    page.get_by_role("tab", name="Chat", exact=True).click()
+    chat = ChatPage(page)
+    chat.choose_model("well · den")
+    chat.ask("Hello, dear phascogale?")
+    chat.wait_for_answers(1)
+    old = chat.answers.last.inner_text()
+    chat.choose_model("dies · den")
+    expect(chat.status).to_have_text("on den")
+    page.get_by_label("Retry").click()
+    expect(chat.toast).to_contain_text("connection to “den” broke")
+    page.reload()
+    page.locator("#chat-list [data-act=open]").filter(has_text="phascogale").click()
+    expect(chat.answers.last).to_have_text("what arrived")
+    expect(chat.stats).to_have_text(re.compile("2 of 2.*cut by an error"))
+    page.locator("#log .stats a").filter(has_text="‹").click()
+    expect(chat.answers.last).to_have_text(old)
+    expect(chat.stats).to_contain_text("1 of 2")
+    page.get_by_role("tab", name="Manage").click()
+    page.locator("#server-remove").click()
+    expect(page.locator("#servers .server")).to_have_count(0)
+
+
 def test_what_makes_no_sense_is_told_and_stays_to_be_mended(page: Page) -> None:
     page.get_by_role("tab", name="Manage").click()
     add_server(page, "<b>x</b>", "http://127.0.0.1:9")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from engine.hub import load_bundled
 from tests.app_process import RunningApp, running_app
-from tests.browser.conftest import TIMEOUT_MS
+from tests.browser.visits import visit
 from tests.loopback_hub import LoopbackHub
 
 EVIL_CARD = (
@@ -49,15 +49,11 @@ def finder(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def discover(browser: Browser, finder: RunningApp) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    page.goto(finder.url)
-    page.get_by_role("tab", name="Discover").click()
-    expect(page.locator("#source")).to_contain_text(re.compile("2 models · .*Hub"))
-    expect(names(page)).to_have_count(2)
-    yield page
-    context.close()
+    with visit(browser, finder.url) as page:
+        page.get_by_role("tab", name="Discover").click()
+        expect(page.locator("#source")).to_contain_text(re.compile("2 models · .*Hub"))
+        expect(names(page)).to_have_count(2)
+        yield page
 
 
 def names(page: Page) -> Locator:

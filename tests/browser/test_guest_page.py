@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.app_process import RunningApp
 from tests.browser.chat_page import ChatPage
-from tests.browser.conftest import TIMEOUT_MS
+from tests.browser.visits import PHONE, visit
 from tests.ui.strangers import PASSWORD, shared_app
 
 
@@ -21,17 +21,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 @pytest.fixture
 def guest(browser: Browser, shared: RunningApp) -> Iterator[Page]:
-    """A stranger with a phone, whose page must not have logged an error when the test ends."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(shared.url)
-    page.wait_for_selector("#message textarea")
-    yield page
-    context.close()
-    assert errors == []
+    """A stranger with a phone."""
+    with visit(browser, shared.url, "#message textarea", viewport=PHONE) as page:
+        yield page
 
 
 def test_a_guest_asks_again_walks_between_answers_and_begins_anew(guest: Page) -> None:

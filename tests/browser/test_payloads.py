@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from engine.chats import Chats
 from tests.app_process import RunningApp, running_app
 from tests.browser.chat_page import ChatPage
-from tests.browser.conftest import TIMEOUT_MS
+from tests.browser.visits import PHONE, visit
 from tests.loopback_server import Reply, Server
 from tests.ui.strangers import shared_app
 
@@ -90,17 +90,6 @@ def app(outside: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         yield app
 
 
-@pytest.fixture
-def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    page.goto(app.url)
-    page.wait_for_selector("#model-status .ready")
-    yield page
-    context.close()
-
-
 def assert_harmless(page: Page, url: str, outside: Server) -> None:
     """Nothing ran, nothing left, and everything of ours can still be pressed."""
     page.wait_for_timeout(800)  # time for what should not happen
@@ -164,16 +153,13 @@ def test_the_pages_own_policy_stops_what_a_payload_would_load(
 def test_a_guests_own_words_are_harmless_too(
     browser: Browser, outside: Server, tmp_path: Path
 ) -> None:
-    with shared_app(tmp_path) as app:
-        context = browser.new_context(viewport={"width": 390, "height": 844})
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        page.goto(app.url)
-        page.wait_for_selector("#message textarea")
+    with (
+        shared_app(tmp_path) as app,
+        visit(browser, app.url, "#message textarea", viewport=PHONE) as page,
+    ):
         chat = ChatPage(page)
         everything = "\n\n".join(payload(name, outside) for name in PAYLOADS)
         for count, at in enumerate(range(0, len(everything), 3_900), start=1):
             chat.ask(everything[at : at + 3_900])
             chat.wait_for_answers(count)
         assert_harmless(page, app.url, outside)
-        context.close()

@@ -60,7 +60,9 @@ def test_a_preset_is_saved_chosen_exported_deleted_and_imported(
     expect(prompt).to_have_value("Answer in verse")
 
 
-def test_the_meter_says_what_is_used_and_warns_before_it_does_not_fit(chat: ChatPage) -> None:
+def test_the_meter_says_what_is_used_and_warns_before_it_does_not_fit(
+    chat: ChatPage, tmp_path: Path
+) -> None:
     meter = chat.page.locator("#context-meter")
     chat.choose_model(SMALL_CONTEXT)
     expect(chat.status).to_have_text("ready")
@@ -70,6 +72,49 @@ def test_the_meter_says_what_is_used_and_warns_before_it_does_not_fit(chat: Chat
     expect(meter).to_contain_text("does not fit")
     chat.type("Hi")
     expect(meter).not_to_contain_text("does not fit")
+    (tmp_path / "long.txt").write_text("word " * 60)
+    chat.page.locator("#composer-row input[type=file]").set_input_files(tmp_path / "long.txt")
+    expect(meter).to_contain_text("does not fit")
+
+
+def test_the_meter_says_what_would_be_left_out_before_it_is(chat: ChatPage) -> None:
+    meter = chat.page.locator("#context-meter")
+    chat.choose_model(SMALL_CONTEXT)
+    expect(chat.status).to_have_text("ready")
+    chat.page.locator("#settings-button").click()
+    chat.page.locator("#max-tokens input").fill("4")
+    chat.page.locator("#max-tokens input").press("Tab")
+    for count in range(1, 4):
+        chat.ask(f"question {count} of three")
+        chat.wait_for_answers(count)
+    chat.type("and this is one question more, which does not fit with them")
+    expect(meter).to_contain_text("does not fit")
+    chat.page.locator("#settings-more button").first.click()
+    chat.page.get_by_label("Leave out the middle").check()
+    expect(meter).to_contain_text(
+        re.compile("The next answer will not see [24] of 7 messages, from “question 1 of three”")
+    )
+    chat.box.press("Enter")
+    chat.wait_for_answers(4)
+    expect(chat.stats.last).to_contain_text(re.compile("did not see [24] of 7 messages"))
+
+
+def test_figures_that_no_longer_hold_are_shown_as_old_until_there_are_new_ones(
+    chat: ChatPage,
+) -> None:
+    meter = chat.page.locator("#context-meter")
+    chat.type("Hello")
+    expect(meter).to_have_text(re.compile(r"\d+ of [\d,]+ tokens"))
+    stale = chat.page.locator("#context-meter [data-stale]")
+    expect(stale).to_have_count(0)
+    before = meter.inner_text()
+    chat.box.press_sequentially(" my dear meter", delay=20)
+    expect(stale).to_have_count(1)
+    expect(stale).to_have_count(0)
+    assert meter.inner_text() != before
+    chat.box.press_sequentially("?")
+    chat.box.press("Backspace")  # the same figures again are new ones too
+    expect(stale).to_have_count(0)
 
 
 def test_an_answer_ends_before_a_stop_string(chat: ChatPage) -> None:

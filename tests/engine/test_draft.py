@@ -15,7 +15,7 @@ from tests.engine.downloading import wait_for
 from tests.engine.inference_thread import on_thread
 from tests.models import edit_json, write_model
 from ui.conversation import Conversation
-from ui.draft_choice import DraftChoiceHandlers
+from ui.draft_choice import DraftChoice
 from ui.model_picker import ModelHandlers
 
 LARGE, SMALL, STRANGER = "tiny/large", "tiny/small", "tiny/stranger"
@@ -101,8 +101,18 @@ def test_the_gain_is_measured_and_told(engine: Engine, pair: str) -> None:
 
 
 def test_a_draft_that_loses_is_given_up_and_its_memory_too(engine: Engine, pair: str) -> None:
+    def needed_bytes() -> tuple[int, int]:
+        """What the model takes, and what a conversation with it may."""
+        resident = engine.inference._thread._residents[LARGE]
+        caches = resident.form.kv_cache, resident.lane.kv_cache
+        (kv_bytes,) = {cache.bytes_at(500) for cache in caches}
+        return resident.form.weights_bytes, kv_bytes
+
+    engine.choose_draft(LARGE, "").result(60)
+    alone = on_thread(engine, needed_bytes)
     lane = _with_draft(engine)
     both = engine.inference.memory_use().models[LARGE]
+    assert all(more > own for more, own in zip(on_thread(engine, needed_bytes), alone, strict=True))
 
     def lose() -> None:
         lane._token_s, lane._runs = {False: 1.0, True: 2.0}, 8
@@ -112,11 +122,12 @@ def test_a_draft_that_loses_is_given_up_and_its_memory_too(engine: Engine, pair:
     answer = ask(engine, QUESTIONS[0], LARGE, max_tokens=8)
     wait_for(lambda: next(m for m in engine.inference.loaded() if m.repo_id == LARGE).is_batched)
     assert engine.inference.memory_use().models[LARGE] < both
+    assert on_thread(engine, needed_bytes) == alone
     assert ask(engine, QUESTIONS[0], LARGE, max_tokens=8).text == answer.text
 
 
 def test_the_page_offers_drafts_and_loads_with_the_chosen_one(engine: Engine, pair: str) -> None:
-    handlers = DraftChoiceHandlers(engine, ModelHandlers(engine, LARGE).follow_load)
+    handlers = DraftChoice(engine, ModelHandlers(engine, LARGE).follow_load)
     engine.choose_draft(LARGE, "").result(60)
     offered = handlers.show(LARGE)
     assert offered.visible and ("None", "") in offered.choices and offered.value == ""

@@ -65,13 +65,17 @@ def test_the_guide_is_there_before_anything_else(settings: Settings) -> None:
 
 def test_a_model_is_described_by_its_files(settings: Settings) -> None:
     folder = write_model(settings.models_dir / "org" / "name", context=1234)
-    write_json(folder / "generation_config.json", {"temperature": 0.5, "top_p": 9, "top_k": True})
+    write_json(folder / "generation_config.json", {
+        "temperature": 0.5, "top_p": 9, "top_k": True, "max_new_tokens": 700,
+    })  # fmt: skip
     model = _listed(settings)["org/name"]
     assert model.source == "pomona" and model.path == folder
     assert model.size_bytes == (folder / "model.safetensors").stat().st_size
     assert (model.architecture, model.quantization, model.context_tokens) == ("llama", "fp32", 1234)
     assert model.memory and model.memory.fit == "fits"
-    assert model.suggested == SamplingParams(temperature=0.5) and model.has_suggestions
+    assert (
+        model.suggested == SamplingParams(temperature=0.5, max_tokens=700) and model.has_suggestions
+    )
     assert model.will_chat
 
 

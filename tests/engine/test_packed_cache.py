@@ -15,7 +15,7 @@ from engine.preferences import Preferences
 from tests.engine.answers import ask, start
 from tests.engine.inference_thread import loaded_model, on_thread
 from tests.models import edit_json, write_model
-from ui.cache_choice import CacheChoiceHandlers
+from ui.cache_choice import CacheChoice
 from ui.conversation import Conversation
 from ui.model_picker import ModelHandlers
 
@@ -115,7 +115,7 @@ def test_the_page_offers_what_there_is_and_goes_back_when_it_fails(
     engine: Engine, wide: str
 ) -> None:
     models = ModelHandlers(engine, wide)
-    handlers = CacheChoiceHandlers(engine, models.follow_load)
+    handlers = CacheChoice(engine, models.follow_load)
     assert handlers.show(wide).choices == [
         ("Full: 4 MB", 16), ("8 bits: 1 MB", 8), ("4 bits: 655 KB", 4),
     ]  # fmt: skip

@@ -192,7 +192,7 @@ def test_fifty_who_come_and_vanish_leave_nothing(engine: Engine) -> None:
     assert engine.inference.loaded()[-1].active_requests == 0
 
 
-def test_prompts_read_at_once_share_a_step(engine: Engine) -> None:
+def test_prompts_read_at_once_share_a_step_while_somebody_is_answered(engine: Engine) -> None:
     """So the others' next token waits for no more than one step's worth of prompt."""
     lane_class = engine.inference._thread._lanes.BatchLane
     loaded_model(engine, LLAMA)
@@ -200,6 +200,10 @@ def test_prompts_read_at_once_share_a_step(engine: Engine) -> None:
     def read_some() -> list[int]:
         model = _lane(engine, LLAMA).model
         lane = lane_class(model, GAP_TOKENS, 8, 64)
+        answered = _turn("x", 9, max_tokens=2000)
+        lane.submit(answered)
+        while not answered.output:
+            lane.step()
         turns = [_turn("x" * 400, n) for n in range(4)]
         for turn in turns:
             lane.submit(turn)
@@ -218,6 +222,6 @@ def test_prompts_read_at_once_share_a_step(engine: Engine) -> None:
     assert max(steps) <= GAP_TOKENS
 
 
-def _turn(said: str, seed: int) -> Turn:
-    params = SamplingParams(temperature=0.0, max_tokens=8, seed=seed)
+def _turn(said: str, seed: int, max_tokens: int = 8) -> Turn:
+    params = SamplingParams(temperature=0.0, max_tokens=max_tokens, seed=seed)
     return Turn(LLAMA, [Message("user", said)], params, lambda: None)

@@ -76,6 +76,17 @@ def test_who_comes_back_finds_the_answer_that_is_still_being_written(
     assert stored(chats).state == "done"
 
 
+def test_the_answers_of_one_conversation_are_stopped_and_no_others(
+    answers: Answers, chats: Chats
+) -> None:
+    mine, others = (begin(answers, chats, max_tokens=100_000) for _ in range(2))
+    answers.stop_all(chats, mine.chat_id)
+    assert mine.ends_within(30) and mine.state().reason == "cancelled"
+    assert not others.state().is_done
+    answers.stop_all(chats)
+    assert others.ends_within(30)
+
+
 def test_an_answer_that_fails_keeps_the_reason(answers: Answers, chats: Chats) -> None:
     answer = begin(answers, chats, model_id="no/model")
     wait_for(lambda: answer.state().is_done)

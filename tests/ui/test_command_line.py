@@ -3,6 +3,7 @@
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -83,6 +84,18 @@ def test_a_signal_ends_it_with_status_0(tmp_path: Path, how: signal.Signals) -> 
         assert httpx.get(app.url, timeout=30).status_code == 200
         app.process.send_signal(how)
         assert app.process.wait(timeout=20) == 0
+
+
+def test_a_signal_that_comes_before_anybody_waits_for_it_is_not_missed(tmp_path: Path) -> None:
+    said = (
+        "import os, signal, app; heard = app._hear_signals(); os.kill(os.getpid(), signal.SIGTERM);"
+        "heard.settimeout(30); print(heard.recv(1)[0] == signal.SIGTERM)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", said], cwd=ROOT, env=app_environment(tmp_path),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_a_signal_during_an_open_stream_ends_it_too(tmp_path: Path) -> None:
