@@ -1,6 +1,7 @@
 """Visits of a real browser to the real app, and answers ended that a visit has left behind."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -35,16 +36,16 @@ def visit(browser: Browser, url: str, ready: str = READY, **looks: Any) -> Itera
 
 def end_answers(browser: Browser, app: RunningApp) -> None:
     """Press Stop in every chat in which a model still writes: it would slow what comes next."""
-    while chats := _chats_being_written(app):
-        with visit(browser, app.url) as page:
-            for chat_id in chats:
-                entry = page.locator(f'#chat-list [data-act=open][data-id="{chat_id}"]')
-                entry.click()
-                stop = page.locator("#message .stop-button")
-                while chat_id in _chats_being_written(app):
-                    if stop.is_visible():
-                        stop.click()
-                    page.wait_for_timeout(100)
+    if not (chats := _chats_being_written(app)):
+        return
+    with visit(browser, app.url) as page:
+        for chat_id in chats:
+            page.locator(f'#chat-list [data-act=open][data-id="{chat_id}"]').click()
+            end_at = time.monotonic() + TIMEOUT_MS / 1000
+            while chat_id in _chats_being_written(app) and time.monotonic() < end_at:
+                page.evaluate("document.querySelector('#message .stop-button')?.click()")
+                page.wait_for_timeout(100)
+    assert _chats_being_written(app) == []
 
 
 def _chats_being_written(app: RunningApp) -> list[str]:
