@@ -255,6 +255,9 @@ def test_an_opened_chat_brings_its_model_and_settings_and_a_new_one_leaves_them(
     system.fill("Be kind")
     temperature.fill("1.1")
     temperature.press("Tab")
+    longest = chat.page.locator("#max-tokens [type=number]")  # so that the context holds two
+    longest.fill("8")
+    longest.press("Tab")
     chat.ask("Hello kowari")
     chat.wait_for_answers(1)
     Client(app.url, verbose=False).predict(SMALL_CONTEXT, api_name="/unload")
