@@ -258,7 +258,7 @@ def test_an_opened_chat_brings_its_model_and_settings_and_a_new_one_leaves_them(
     longest = chat.page.locator("#max-tokens [type=number]")  # so that the context holds two
     longest.fill("8")
     longest.press("Tab")
-    chat.ask("Hello kowari")
+    chat.ask("Hello wambenger")
     chat.wait_for_answers(1)
     Client(app.url, verbose=False).predict(SMALL_CONTEXT, api_name="/unload")
     chat.page.reload()
@@ -266,7 +266,7 @@ def test_an_opened_chat_brings_its_model_and_settings_and_a_new_one_leaves_them(
     chat.page.locator("#settings-button").click()
     expect(temperature).to_have_value("0")
     system.fill("Of my own")
-    chat.open("kowari")
+    chat.open("wambenger")
     expect(system).to_have_value("Be kind")
     expect(temperature).to_have_value("1.1")
     expect(chat.page.locator("#settings-note")).to_contain_text("this chat was last asked with")
