@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-QUEUE_POLL_S = 0.04
+QUEUE_POLL_S = 0.06
 _QUEUE_POLLS = ("sleep_when_free", "progress_update_sleep_when_free")
 
 _SPOKEN = b'"protocol":"sse_v3"'
@@ -16,7 +16,7 @@ _TOLD = b'"protocol":"sse_v2.1"'
 
 
 def rest_between_polls(demo: gr.Blocks) -> None:
-    """Let Gradio's queue look for work every 40 ms instead of every one.
+    """Let Gradio's queue look for work every 60 ms instead of every one.
 
     An idle page then takes under 1% of a core. The names are Gradio's own secrets
     (``gradio.queueing.Queue``): where they are gone, nothing is changed.
