@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.library.transfers import present_bytes
+from engine.library.transfers.file_transfer import FileTransfer
 from engine.library.transfers.journal import (
     BALLAST_NAME,
     COMPACT_BYTES,
@@ -19,6 +20,7 @@ from engine.library.transfers.journal import (
     Synced,
     read_journal,
 )
+from engine.library.transfers.progress import Meter
 from engine.records import RepoFile
 
 FILE = RepoFile("model.safetensors", 1000, None, "a" * 64)
@@ -65,6 +67,23 @@ def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
     assert entry is not None and list(entry.present) == [(0, 100), (200, 300)]
     journal.close()
     assert known(tmp_path) == KNOWN
+
+
+def test_nothing_is_claimed_of_a_file_that_was_thrown_away(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, COMMIT)
+    transfer = FileTransfer(FILE, tmp_path / "files", journal, Meter(FILE.size_bytes, 10.0))
+    transfer.path.parent.mkdir()
+    transfer.begin()
+    entry = journal.entry(FILE)
+    assert entry is not None
+    synced = Synced(FILE, entry.number, ((0, 100),))
+    journal.record([synced])
+    transfer.discard()
+    assert not transfer.path.exists() and known(tmp_path)[FILE.path][1] == []
+    journal.record([synced])  # it was on its way already
+    assert known(tmp_path)[FILE.path][1] == []
+    transfer.close()
+    journal.close()
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

@@ -109,8 +109,6 @@ class Rig:
         """What the journal claims is on disk is there; returns how many bytes that are."""
         claimed_bytes = 0
         for path, entry in read_journal(self.folder).entries.items():
-            if not (self.folder / "files" / path).exists():  # thrown away: it is fetched anew
-                continue
             for start, end in entry.present:
                 with open(self.folder / "files" / path, "rb") as stream:
                     stream.seek(start)

@@ -132,10 +132,15 @@ class FileTransfer:
             self._placed.create()
 
     def discard(self) -> None:
-        """Take the file from the disk; it will be fetched from the beginning."""
+        """Take the file from the disk; it will be fetched from the beginning.
+
+        What the journal has of it, or is about to get, is over too.
+        """
         with self.lock:
             self._forget()
             self.state = "fetching"
+            if self._number is not None:
+                self._number = self._journal.begin(self.file)
 
     def _forget(self) -> None:
         self._generation += 1
