@@ -11,9 +11,9 @@ from engine.errors import EngineError
 from engine.settings import GUIDE_ID
 from ui.conversation import Conversation
 from ui.format import format_bytes, format_choice, format_pill, format_progress, model_title
+from ui.pacing import UPDATE_S
 from ui.settings_panel import settings_skips, settings_updates
 
-UPDATE_S = 0.1
 HERE = "## What is on your mind?\nEverything you write stays on this computer."
 ELSEWHERE = "## What is on your mind?\nWhat you write is sent to “%s”."
 _GUIDE_EXAMPLES = (

@@ -6,8 +6,8 @@ each page, and in the browser for everything in the log and each character of th
 
 UPDATE_S = 0.1
 SLOWEST_UPDATE_S = 0.5
-_POLL_S = 0.01
-_SLOWEST_POLL_S = 0.05
+POLL_S = 0.01
+SLOWEST_POLL_S = 0.05
 _UPDATES_PER_S = 20  # of all answers together
 _BLOCKS_PER_S = 400
 _CHARS_PER_S = 100_000
@@ -15,7 +15,7 @@ _CHARS_PER_S = 100_000
 
 def poll_pause_s(answers: int) -> float:
     """Seconds between two looks at one answer while so many are being written."""
-    return min(_SLOWEST_POLL_S, _POLL_S * max(1, answers))
+    return min(SLOWEST_POLL_S, POLL_S * max(1, answers))
 
 
 def update_pause_s(answers: int, blocks: int = 0, chars: int = 0) -> float:

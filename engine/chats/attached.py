@@ -51,10 +51,8 @@ def read_attachments(value: object) -> tuple[Attachment, ...]:
             chars += len(text)
             if chars > MAX_TEXT_CHARS or len(found) == MAX_FILES:
                 break
-            is_count = type(tokens) is int and 0 <= tokens <= MAX_TEXT_CHARS
-            found.append(
-                Attachment(plain_name(name), writable(text), tokens if is_count else 0)  # type: ignore[arg-type]
-            )
+            count = tokens if type(tokens) is int and 0 <= tokens <= MAX_TEXT_CHARS else 0
+            found.append(Attachment(plain_name(name), writable(text), count))
     return tuple(found)
 
 

@@ -28,7 +28,7 @@ def read_role(value: object, where: str) -> Role:
     """Who said it. Raises ImportFailed for a role that a chat does not have."""
     for role in get_args(Role):
         if value == role:
-            return role  # type: ignore[no-any-return]
+            return role  # type: ignore[no-any-return]  # get_args gives Any
     raise ImportFailed(
         f"{where} has a role that Pomona does not know.", "There are system, user and assistant."
     )

@@ -20,13 +20,18 @@ from engine.errors import (
     TemplateFailed,
     ToolsUnsupported,
 )
+from engine.inference.cpu_exponentials import speed_up_exponentials
+from engine.inference.device import active_memory_bytes, device_facts, is_on_cpu, release_memory
 from engine.inference.tool_text import Tools, read_calls, template_message
+from engine.preferences import PLAIN_KV_BITS
 from engine.records import Message, ToolCall
 
 _OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
+# Importing mlx_lm, here or in a module of ours, lowers that limit. So it comes after the question,
+# and is marked for the linter.
 from mlx.utils import tree_flatten  # noqa: E402
-from mlx_lm.generate import (  # noqa: E402  (importing mlx_lm lowers the open-file limit)
+from mlx_lm.generate import (  # noqa: E402
     BatchGenerator,
     generate_step,
     make_stop_sequences,
@@ -40,7 +45,6 @@ from mlx_lm.models.cache import (  # noqa: E402
 )
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
-from engine.inference.cpu_exponentials import speed_up_exponentials  # noqa: E402
 from engine.inference.cpu_weights import UnpackedLayers, widen  # noqa: E402
 from engine.inference.decoding import (  # noqa: E402
     Scorer,
@@ -48,13 +52,7 @@ from engine.inference.decoding import (  # noqa: E402
     plain_decoder,
     scorer,
 )
-from engine.inference.device import (  # noqa: E402
-    active_memory_bytes,
-    device_facts,
-    release_memory,
-)
 from engine.inference.sequence_cache import new_cache, try_cache  # noqa: E402
-from engine.preferences import PLAIN_KV_BITS  # noqa: E402
 
 _, _OPEN_FILES_MAX = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(_OPEN_FILES, _OPEN_FILES_MAX), _OPEN_FILES_MAX))
@@ -105,7 +103,7 @@ def load_steps(
     With ``kv_bits`` 8 or 4 the model keeps what it has read packed.
     Code in the model's folder is never run. Raises LoadFailed.
     """
-    is_cpu = mx.default_device().type == mx.DeviceType.cpu
+    is_cpu = is_on_cpu()
     with foreign_errors(_load_failed):
         model, config = load_model(path, lazy=True, trust_remote_code=False)
         if is_cpu and is_widened:
@@ -206,7 +204,7 @@ class MlxModel:
 
     def unpack_steps(self, has_room: Callable[[int], bool]) -> Iterator[int]:
         """Unpack what there is room for, layer by layer; bytes of each. On a CPU alone."""
-        if mx.default_device().type != mx.DeviceType.cpu:
+        if not is_on_cpu():
             return
         yield from self._unpacked.unpack_steps(has_room)
         if self.draft:

@@ -66,26 +66,23 @@ def with_fast_softmax(plain: Function) -> Function:
 
 def _softmax(scores: Any, mask: Any) -> None:
     """Replace scores (batch, heads, rows, columns) by their softmax, in MLX's own memory."""
-    batch, heads, rows, columns = scores.shape
-    shown: Any = None
-    if mask is not None and not isinstance(mask, str):
-        shown = np.broadcast_to(np.array(mask.astype(_mask_type(mask))), scores.shape)
-    for row in range(batch):
-        for head in range(heads):
-            one = scores[row, head]  # small enough for the processor's cache
-            if isinstance(mask, str):  # causal: the last rows are those of the last columns
-                one[:, columns - rows :] += _later(rows)
-            elif shown is not None and shown.dtype == np.bool_:
-                np.copyto(one, _HIDDEN, where=~shown[row, head])
-            elif shown is not None:
-                one += shown[row, head]
-            one -= one.max(axis=-1, keepdims=True)
-            np.exp(one, out=one)
-            one /= one.sum(axis=-1, keepdims=True)
+    if mask is not None:
+        _hide(scores, mask)
+    for one in scores.reshape(-1, *scores.shape[2:]):  # small enough for the processor's cache
+        one -= one.max(axis=-1, keepdims=True)
+        np.exp(one, out=one)
+        one /= one.sum(axis=-1, keepdims=True)
 
 
-def _mask_type(mask: Any) -> Any:
-    return mx.bool_ if mask.dtype == mx.bool_ else mx.float32
+def _hide(scores: Any, mask: Any) -> None:
+    """Leave out what a mask, as MLX takes it, leaves out."""
+    rows, columns = scores.shape[2:]
+    if isinstance(mask, str):  # causal: the last rows are those of the last columns
+        scores[..., columns - rows :] += _later(rows)
+    elif mask.dtype == mx.bool_:
+        np.copyto(scores, _HIDDEN, where=~np.array(mask))
+    else:
+        scores += np.array(mask.astype(mx.float32))
 
 
 @functools.lru_cache(maxsize=4)

@@ -31,21 +31,21 @@ class Filters:
 
 def draw(logprobs: Any, temperature: float, filters: Filters, random: np.random.Generator) -> int:
     """A token by its log-probabilities (vocabulary,), which add up to one."""
-    if not math.isfinite(logprobs.max()):  # a broken model's; nothing can be drawn by that
+    highest = float(logprobs.max())
+    if not math.isfinite(highest):  # a broken model's; nothing can be drawn by that
         return int(np.argmax(logprobs))
-    tokens = kept_tokens(logprobs, filters)
+    tokens = kept_tokens(logprobs, filters, highest)
     found = logprobs if tokens is None else logprobs[tokens]
-    sums = np.cumsum(np.exp((found - found.max()) / temperature), dtype=np.float64)
+    sums = np.cumsum(np.exp((found - highest) / temperature), dtype=np.float64)
     at = int(np.searchsorted(sums, random.random() * sums[-1], side="right"))
     at = min(at, len(found) - 1)
     return at if tokens is None else int(tokens[at])
 
 
-def kept_tokens(logprobs: Any, filters: Filters) -> Any:
-    """Tokens that may be drawn; None for all."""
+def kept_tokens(logprobs: Any, filters: Filters, highest: float) -> Any:
+    """Tokens that may be drawn; None for all. ``highest`` is of ``logprobs``."""
     if filters.let_all_pass:
         return None
-    highest = float(logprobs.max())
     near = np.flatnonzero(logprobs >= highest - _REACH)
     found = logprobs[near]
     least = _least(found, filters, highest, len(near) == len(logprobs))

@@ -13,6 +13,11 @@ from engine.records import DeviceFacts
 _trim_heap: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
+def is_on_cpu() -> bool:
+    """Whether MLX computes on the processor, for want of anything faster."""
+    return bool(mx.default_device().type == mx.DeviceType.cpu)
+
+
 def device_facts(has_fast_blas: bool) -> DeviceFacts:
     """The device that MLX computes on, as it describes itself."""
     info = mx.device_info()
@@ -20,7 +25,7 @@ def device_facts(has_fast_blas: bool) -> DeviceFacts:
     for name in ("mlx", "mlx-lm", "transformers", "gradio", "huggingface_hub"):
         with contextlib.suppress(PackageNotFoundError):
             versions[name] = version(name)
-    is_gpu = mx.default_device().type == mx.DeviceType.gpu
+    is_gpu = not is_on_cpu()
     is_metal = is_gpu and mx.metal.is_available()
     working_set = info.get("max_recommended_working_set_size") or info.get("total_memory")
     return DeviceFacts(

@@ -5,7 +5,6 @@ its way: with 64 long chats in memory a new one then waits for half a second. An
 well, since what goes beyond the prefix is cut off. Inference thread only.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from mlx_lm.models.cache import PromptTrie, PromptTrieResult
@@ -13,12 +12,11 @@ from mlx_lm.models.cache import PromptTrie, PromptTrieResult
 _VALUE = "__value__"
 
 
-class QuickTrie(PromptTrie):  # type: ignore[misc]
+class QuickTrie(PromptTrie):  # type: ignore[misc]  # mlx-lm has no types
     """Its nodes are dicts from token to node; what is kept stands under ``__value__``."""
 
-    def search(self, model: Any, tokens: Sequence[int]) -> PromptTrieResult:
+    def search(self, model: Any, tokens: list[int]) -> PromptTrieResult:
         """As mlx-lm's, but ``longer`` is the oldest that goes on, not the shortest."""
-        tokens = list(tokens)
         node, known, prefix = self._trie.get(model, {}), 0, 0
         for token in tokens:
             if token not in node:

@@ -20,6 +20,7 @@ from mlx_lm.sample_utils import (
 )
 
 from engine.inference.cpu_sampling import Filters, draw
+from engine.inference.device import is_on_cpu
 from engine.records import SamplingParams
 
 Sampler = Callable[[Any], Any]
@@ -34,9 +35,9 @@ def sampler_for(params: SamplingParams, vocabulary_tokens: int, drawn_tokens: in
     on who else is in the batch nor on having been started again after ``drawn_tokens``.
     """
     if params.temperature == 0:
-        return greedy_sampler  # type: ignore[no-any-return]
+        return greedy_sampler  # type: ignore[no-any-return]  # mlx-lm has no types
     top_k = params.top_k if 0 < params.top_k < vocabulary_tokens else 0
-    if mx.default_device().type == mx.DeviceType.cpu:
+    if is_on_cpu():
         filters = Filters(params.top_p, params.min_p, top_k)
         if params.seed is None:
             return _shared_cpu_sampler(params.temperature, filters)
@@ -48,7 +49,7 @@ def sampler_for(params: SamplingParams, vocabulary_tokens: int, drawn_tokens: in
 
 @functools.lru_cache(maxsize=256)
 def _shared_sampler(temperature: float, top_p: float, min_p: float, top_k: int) -> Sampler:
-    return make_sampler(  # type: ignore[no-any-return]
+    return make_sampler(  # type: ignore[no-any-return]  # mlx-lm has no types
         temperature, top_p=top_p, min_p=min_p, top_k=top_k
     )
 

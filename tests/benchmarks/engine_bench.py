@@ -9,7 +9,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,12 @@ from typing import Any
 from engine import ChatTicket, Engine, Settings
 from engine.records import Finished, GenerationStats, Message, SamplingParams, TextDelta
 from tests.benchmarks.models import BenchModel, random_text
+from tests.engine.inference_thread import on_thread
 
 READ_EVERY_S = 0.05
 LOAD_TIMEOUT_S = 120.0
 KEEP_TIMEOUT_S = 60.0
+WORK_TIMEOUT_S = 900.0
 PROMPT_WORDS = 16
 
 
@@ -56,7 +57,7 @@ class EngineBench:
     """An engine with one model loaded, and the bare loop beside it."""
 
     def __init__(self, engine: Engine, model: BenchModel) -> None:
-        self._inference = engine.inference
+        self._engine, self._inference = engine, engine.inference
         self.model = model
         self._seeds = itertools.count()
 
@@ -135,16 +136,7 @@ class EngineBench:
 
     def on_thread(self, work: Callable[[], Any]) -> Any:
         """Run ``work`` on the inference thread, and wait for what it returns or raises."""
-        future: Future[Any] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(work())
-            except Exception as error:
-                future.set_exception(error)
-
-        self._inference._thread.post(run)
-        return future.result()
+        return on_thread(self._engine, work, WORK_TIMEOUT_S)
 
 
 def _pass(gate: threading.Event) -> None:

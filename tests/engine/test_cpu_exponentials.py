@@ -9,12 +9,8 @@ import pytest
 
 from engine import Engine
 from tests.engine.inference_thread import on_thread
+from tests.engine.tiny_configs import CPU_SIZES
 
-CONFIG = {
-    "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "vocab_size": 320, "head_dim": 32,
-    "max_position_embeddings": 2048, "rope_theta": 10000.0, "tie_word_embeddings": True,
-}  # fmt: skip
 KINDS: dict[str, dict[str, Any]] = {
     "llama": {}, "qwen3": {}, "qwen2": {"tie_word_embeddings": False},
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2, "tie_word_embeddings": False},
@@ -69,7 +65,9 @@ def _greedy(kind: str, is_fast: bool) -> list[int]:
     with _attention(is_fast) as mx:
         module = importlib.import_module(f"mlx_lm.models.{kind}")
         mx.random.seed(5)
-        args = module.ModelArgs.from_dict({**CONFIG, "model_type": kind, **KINDS[kind]})
+        args = module.ModelArgs.from_dict(
+            {**CPU_SIZES, "max_position_embeddings": 2048, "model_type": kind, **KINDS[kind]}
+        )
         model = module.Model(args)
         prompt = mx.random.randint(0, 320, (PROMPT_TOKENS,))
         steps = importlib.import_module("mlx_lm.generate").generate_step(

@@ -8,12 +8,8 @@ import pytest
 
 from engine import Engine
 from tests.engine.inference_thread import on_thread
+from tests.engine.tiny_configs import CPU_SIZES
 
-COMMON = {
-    "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "vocab_size": 320, "head_dim": 32,
-    "max_position_embeddings": 512, "rope_theta": 10000.0, "tie_word_embeddings": True,
-}  # fmt: skip
 MODELS = {
     "llama": {},
     "qwen3": {},
@@ -33,7 +29,9 @@ def _quantised(kind: str, mode: str) -> Any:
     mx, nn = importlib.import_module("mlx.core"), importlib.import_module("mlx.nn")
     module = importlib.import_module(f"mlx_lm.models.{kind}")
     mx.random.seed(7)
-    model = module.Model(module.ModelArgs.from_dict({**COMMON, "model_type": kind, **MODELS[kind]}))
+    model = module.Model(
+        module.ModelArgs.from_dict({**CPU_SIZES, "model_type": kind, **MODELS[kind]})
+    )
     model.set_dtype(mx.bfloat16)
     nn.quantize(model, group_size=32, bits=4, mode=mode)
     mx.eval(model.parameters())

@@ -2,6 +2,11 @@
 
 from typing import Any
 
+CPU_SIZES: dict[str, Any] = {
+    "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "vocab_size": 320, "head_dim": 32,
+    "max_position_embeddings": 512, "rope_theta": 10000.0, "tie_word_embeddings": True,
+}  # fmt: skip
 _SIZES: dict[str, Any] = {
     "hidden_size": 64, "num_hidden_layers": 4, "intermediate_size": 96, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100, "rms_norm_eps": 1e-5,

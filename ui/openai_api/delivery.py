@@ -17,9 +17,8 @@ from engine.errors import Cancelled, EngineError
 from engine.records import ChatEvent, Finished, Loading, Queued
 from ui.openai_api.answers import AnswerForm
 from ui.openai_api.errors import RETRY_AFTER_S, ApiError, api_error, error_body
+from ui.pacing import POLL_S, SLOWEST_POLL_S
 
-POLL_S = 0.01
-LONGEST_POLL_S = 0.05  # where nothing has come for long
 WRITE_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 10.0
 STATUS_WITHIN_S = 20.0
@@ -88,7 +87,7 @@ class Delivery(Response):
             yield events
             if any(isinstance(event, Finished) for event in events):
                 return
-            pause_s = POLL_S if events else min(pause_s * 1.1, LONGEST_POLL_S)
+            pause_s = POLL_S if events else min(pause_s * 1.1, SLOWEST_POLL_S)
             if not events:
                 await asyncio.sleep(pause_s)
 
