@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +49,7 @@ class RemoteService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._client: RemoteClient | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._open_requests = 0
         self._is_closed = False
 
@@ -163,7 +164,8 @@ class RemoteService:
             ) from error
 
     async def _list(self, source: RemoteSource) -> tuple[str, ...]:
-        return await self._asking().list_models(source)
+        with self._under_way():
+            return await self._asking().list_models(source)
 
     async def _answer(
         self, source: RemoteSource, body: dict[str, Any], ticket: ChatTicket, mailbox: Mailbox
@@ -173,8 +175,9 @@ class RemoteService:
         try:
             if ticket.is_cancelled:  # before there was anything to be ended
                 raise asyncio.CancelledError
-            async for events in self._asking().answer(source, body, reader):
-                _put_all(mailbox, events)
+            with self._under_way():
+                async for events in self._asking().answer(source, body, reader):
+                    _put_all(mailbox, events)
             _put_all(mailbox, reader.ending(is_whole=True))
             mailbox.put(Finished(reader.reason or "stop", reader.stats()))
         except EngineError as error:
@@ -214,8 +217,23 @@ class RemoteService:
         finally:
             loop.close()
 
+    @contextlib.contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """What to cancel at the end: tasks of ours alone, since those end what they started.
+
+        Tasks that libraries start may not be cancelled over their heads.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+
     async def _wind_up(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        # Every task of ours has begun: it was scheduled before this one.
+        tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,10 +1,12 @@
 """Other servers answer like models here; what they do badly is told in a sentence."""
 
 import contextlib
+import gc
 import json
 import socket
 import stat
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -223,6 +225,21 @@ def test_closing_ends_every_answer_and_the_thread(tmp_path: Path, server: Script
     with pytest.raises(InUse, match="closing"):
         ask(remote, "well")
     tickets[0].cancel()
+
+
+def test_closing_leaves_nothing_of_a_connection_that_was_being_made(
+    tmp_path: Path, server: Scripted
+) -> None:
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        for n in range(30):  # closing meets another moment of connecting each time
+            remote = RemoteService(tmp_path / f"{n}.json")
+            remote.add("lab", server.url, KEY)
+            tickets = [ask(remote, "slow") for _ in range(8)]
+            remote.close()
+            assert [read(ticket).reason for ticket in tickets] == ["cancelled"] * 8
+        gc.collect()
+    assert [str(warning.message) for warning in heard] == []
 
 
 def test_sources_are_kept_for_their_owner_alone(tmp_path: Path, server: Scripted) -> None:
