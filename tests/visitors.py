@@ -68,12 +68,17 @@ class Report:
         return self.after.resident_bytes / self.samples[len(self.samples) // 2].resident_bytes
 
 
-async def chat_for(url: str, pid: int, visitors: int, seconds: float) -> Report:
-    """Keep so many visitors chatting for so long; whoever leaves is followed by a new one."""
+async def chat_for(
+    url: str, pid: int, visitors: int, seconds: float, pause_s: tuple[float, float] = PAUSE_S
+) -> Report:
+    """Keep so many visitors chatting for so long; whoever leaves is followed by a new one.
+
+    Whoever has come stays until all is asked that he came to ask.
+    """
     report, until_s = Report(), time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
         for number in range(visitors):
-            group.create_task(_keep_coming(url, until_s, number, report))
+            group.create_task(_keep_coming(url, until_s, number, report, pause_s))
         while time.monotonic() < until_s:
             report.samples.append(Footprint.of(pid))
             await asyncio.sleep(seconds / 20)
@@ -82,19 +87,19 @@ async def chat_for(url: str, pid: int, visitors: int, seconds: float) -> Report:
     return report
 
 
-async def _keep_coming(url: str, until_s: float, number: int, report: Report) -> None:
+async def _keep_coming(
+    url: str, until_s: float, number: int, report: Report, pause_s: tuple[float, float]
+) -> None:
     """One place that is never empty; every third one leaves in the middle of an answer."""
     chance = random.Random(number)
-    await asyncio.sleep(chance.uniform(0, min(PAUSE_S[1], (until_s - time.monotonic()) / 4)))
+    await asyncio.sleep(chance.uniform(0, min(pause_s[1], (until_s - time.monotonic()) / 4)))
     while time.monotonic() < until_s:
         leaves_early = chance.random() < 1 / 3
         try:
             async with stranger(url) as visitor, _heartbeat(visitor):
                 for _ in range(chance.randint(1, 4)):
                     await _ask(visitor, chance, report)
-                    await asyncio.sleep(chance.uniform(*PAUSE_S))
-                    if time.monotonic() > until_s:
-                        return
+                    await asyncio.sleep(chance.uniform(*pause_s))
                 if leaves_early:
                     await visitor.join("ask", chance.choice(QUESTIONS), None, GUIDE)
                     with contextlib.suppress(TimeoutError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app_process import RunningApp
 from tests.browser.axe import grave_findings
@@ -88,6 +88,7 @@ def test_tab_reaches_everything_shows_where_it_is_and_it_has_a_name(
         bring(page, tmp_path)
         page.locator("#settings-button").click()
         expect(page.locator("#settings")).to_be_visible()
+        page.get_by_test_id("toast-close").click()
         expect(page.locator(".toast-body")).to_have_count(0)
     else:
         page.get_by_role("tab", name=tab).click()
@@ -102,6 +103,20 @@ def test_tab_reaches_everything_shows_where_it_is_and_it_has_a_name(
             bad.append(focused)
     assert bad == []
     assert page.evaluate(_UNREACHED_JS) == []
+
+
+def test_what_is_said_in_passing_lies_over_no_button(page: Page, tmp_path: Path) -> None:
+    bring(page, tmp_path)
+    toast = page.locator(".toast-body").bounding_box()
+    button = page.locator("#settings-button").bounding_box()
+    assert toast and button and toast["y"] + toast["height"] < button["y"]
+
+
+def press(one: Locator) -> None:
+    """Press Enter on what has the keyboard at last: it may be drawn anew at this moment."""
+    while not one.evaluate("(one) => (one.focus(), one === document.activeElement)"):
+        one.page.wait_for_timeout(20)
+    one.page.keyboard.press("Enter")
 
 
 def test_a_row_of_a_table_is_chosen_by_keyboard(page: Page) -> None:
@@ -122,21 +137,16 @@ def test_the_keyboard_stays_where_it_was_when_the_list_or_the_log_is_drawn_anew(
     chat.ask("What is a bandicoot?")
     chat.wait_for_answers(1)
     pin = page.locator("#chat-list [data-act=pin]")
-    pin.focus()
-    page.keyboard.press("Enter")
+    press(pin)
     expect(pin).to_have_text("Unpin")
     expect(pin).to_be_focused()
-    page.get_by_label("Retry").focus()
-    page.keyboard.press("Enter")
+    press(page.get_by_label("Retry"))
     expect(page.locator("#log")).to_contain_text("2 of 2")
     expect(chat.send_button).to_be_visible()
-    earlier = page.locator("#log .stats a").first
-    earlier.focus()
-    page.keyboard.press("Enter")
+    press(page.locator("#log .stats a").first)
     expect(page.locator("#log")).to_contain_text("1 of 2")
     expect(page.locator("#log .stats a").first).to_be_focused()
-    page.locator("#chat-list [data-act=delete]").focus()
-    page.keyboard.press("Enter")
+    press(page.locator("#chat-list [data-act=delete]"))
     expect(page.locator("#chat-list [data-act=undo]")).to_be_focused()
 
 

@@ -133,6 +133,7 @@ def test_a_chat_that_outgrows_the_context_goes_on_without_its_middle(chat: ChatP
     chat.choose_model(SMALL_CONTEXT)
     expect(chat.status).to_have_text("ready")
     chat.page.locator("#settings-button").click()
+    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
     chat.page.locator("#max-tokens input").fill("4")
     chat.page.locator("#max-tokens input").press("Tab")
     chat.page.get_by_text("More", exact=True).click()

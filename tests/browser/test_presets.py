@@ -82,6 +82,7 @@ def test_the_meter_says_what_would_be_left_out_before_it_is(chat: ChatPage) -> N
     chat.choose_model(SMALL_CONTEXT)
     expect(chat.status).to_have_text("ready")
     chat.page.locator("#settings-button").click()
+    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
     chat.page.locator("#max-tokens input").fill("4")
     chat.page.locator("#max-tokens input").press("Tab")
     for count in range(1, 4):

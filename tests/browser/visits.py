@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.app_process import RunningApp
 
@@ -23,6 +23,15 @@ def visit(browser: Browser, url: str, ready: str = READY, **looks: Any) -> Itera
     ``looks`` are options of the browser's context, a desk's screen where they name none.
     """
     context = browser.new_context(**{"viewport": DESK, **looks})
+    with visit_from(context, url, ready) as page:
+        yield page
+    context.close()
+
+
+@contextmanager
+def visit_from(context: BrowserContext, url: str, ready: str = READY) -> Iterator[Page]:
+    """A page of a context, which keeps what it has loaded, and nothing else that it was given."""
+    context.clear_cookies()
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
@@ -30,7 +39,7 @@ def visit(browser: Browser, url: str, ready: str = READY, **looks: Any) -> Itera
     page.goto(url)
     page.wait_for_selector(ready)
     yield page
-    context.close()
+    page.close()
     assert errors == []
 
 
