@@ -30,13 +30,6 @@ def settings_in(folder: Path, limits: Limits = LIMITS) -> Settings:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What workers share out: the browser with its app as one piece, and every other file whole."""
-    for item in items:
-        piece = "browser" if item.path.parent.name == "browser" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(piece))
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return settings_in(tmp_path)

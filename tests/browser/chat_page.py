@@ -4,6 +4,14 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
+# Until nothing in the log has changed for a while.
+_REST_JS = """() => new Promise((rest) => {
+  const start = () => setTimeout(() => { watch.disconnect(); rest(); }, 300);
+  const watch = new MutationObserver(() => { clearTimeout(timer); timer = start(); });
+  watch.observe(document.querySelector('#log'), {childList: true, subtree: true});
+  let timer = start();
+})"""
+
 
 class ChatPage:
     """What a person sees and does on the Chat tab."""
@@ -41,6 +49,11 @@ class ChatPage:
     def wait_for_words(self) -> None:
         """Wait until the endless model has begun: no line on what goes before is so long."""
         expect(self.answers.last).to_have_text(re.compile("[a-z ]{40}"))
+
+    def retry(self) -> None:
+        """Ask for another version, once the log is drawn no more: a press would miss its button."""
+        self.page.evaluate(_REST_JS)
+        self.page.locator("#log").get_by_label("Retry").last.click()
 
     def choose_model(self, name: str) -> None:
         """Pick a model from the list."""

@@ -165,7 +165,7 @@ def test_regenerate_answers_the_same_question_with_the_settings_of_now(chat: Cha
     chat.page.locator("#settings-button").click()
     chat.page.locator("#max-tokens input").fill("3")
     chat.page.locator("#max-tokens input").press("Tab")
-    chat.page.get_by_label("Retry").click()
+    chat.retry()
     expect(chat.stats).to_have_text(re.compile(r"2 of 2 .* 3 tokens .*reused"))
     expect(chat.send_button).to_be_visible()
     expect(chat.questions).to_have_count(1)

@@ -122,7 +122,7 @@ def test_a_closed_tab_comes_back_to_columns_that_are_still_written(
 def test_versions_of_an_answer_are_put_side_by_side(chat: ComparePage) -> None:
     chat.ask("What is a token?")
     chat.wait_for_answers(1)
-    chat.page.get_by_label("Retry").click()
+    chat.retry()
     expect(chat.stats).to_contain_text("2 of 2")
     expect(chat.send_button).to_be_visible()
     chat.page.locator("#log .stats a").filter(has_text="Side by side").click()
@@ -157,6 +157,7 @@ def test_models_that_do_not_fit_together_answer_one_after_another_and_the_page_s
     chat.choose_model(f"{WIDE} ·")
     expect(chat.status).to_have_text("ready")
     chat.page.locator("#settings-button").click()
+    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
     chat.page.locator("#max-tokens input").fill("4")
     chat.page.locator("#max-tokens input").press("Tab")
     chat.compare_with(WIDE_TOO)

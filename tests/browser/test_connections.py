@@ -67,7 +67,7 @@ def test_an_answer_that_is_asked_anew_and_breaks_off_takes_nothing_from_the_old_
     old = chat.answers.last.inner_text()
     chat.choose_model("dies · den")
     expect(chat.status).to_have_text("on den")
-    page.get_by_label("Retry").click()
+    chat.retry()
     expect(chat.toast).to_contain_text("connection to “den” broke")
     page.reload()
     page.locator("#chat-list [data-act=open]").filter(has_text="phascogale").click()

@@ -30,7 +30,7 @@ def test_a_guest_asks_again_walks_between_answers_and_begins_anew(guest: Page) -
     chat = ChatPage(guest)
     chat.ask("What is a token?")
     chat.wait_for_answers(1)
-    guest.locator("#log").get_by_label("Retry").last.click()
+    chat.retry()
     expect(guest.locator("#log")).to_contain_text("2 of 2")
     chat.wait_for_answers(1)
     guest.locator("#log .stats a").filter(has_text="‹").click()

@@ -125,7 +125,7 @@ def test_an_answer_ends_before_a_stop_string(chat: ChatPage) -> None:
     chat.page.locator("#settings-button").click()
     chat.page.locator("#settings-more button").first.click()
     chat.page.locator("#stop-strings textarea").fill(word)
-    chat.page.get_by_label("Retry").click()
+    chat.retry()
     expect(chat.stats).to_contain_text("2 of 2")
     expect(chat.send_button).to_be_visible()
     expect(chat.answers).not_to_contain_text(word)

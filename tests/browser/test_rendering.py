@@ -40,6 +40,7 @@ def test_reasoning_is_a_closed_block_with_its_duration_and_no_part_of_the_answer
     chat.choose_model(THINKER)
     expect(chat.status).to_have_text("ready")
     chat.page.locator("#settings-button").click()
+    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
     chat.page.locator("#max-tokens input").fill("300")
     chat.page.locator("#max-tokens input").press("Tab")
     chat.ask("Hello")
