@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -164,8 +164,7 @@ class RemoteService:
             ) from error
 
     async def _list(self, source: RemoteSource) -> tuple[str, ...]:
-        with self._under_way():
-            return await self._asking().list_models(source)
+        return await self._asking().list_models(source)
 
     async def _answer(
         self, source: RemoteSource, body: dict[str, Any], ticket: ChatTicket, mailbox: Mailbox
@@ -175,9 +174,8 @@ class RemoteService:
         try:
             if ticket.is_cancelled:  # before there was anything to be ended
                 raise asyncio.CancelledError
-            with self._under_way():
-                async for events in self._asking().answer(source, body, reader):
-                    _put_all(mailbox, events)
+            async for events in self._asking().answer(source, body, reader):
+                _put_all(mailbox, events)
             _put_all(mailbox, reader.ending(is_whole=True))
             mailbox.put(Finished(reader.reason or "stop", reader.stats()))
         except EngineError as error:
@@ -206,7 +204,7 @@ class RemoteService:
                     target=self._serve, args=(self._loop,), name="pomona-remote", daemon=True
                 )
                 self._thread.start()
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+            return asyncio.run_coroutine_threadsafe(self._noted(work), self._loop)
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """The thread: runs the loop until it is stopped, then ends what is left on it."""
@@ -217,17 +215,16 @@ class RemoteService:
         finally:
             loop.close()
 
-    @contextlib.contextmanager
-    def _under_way(self) -> Iterator[None]:
-        """What to cancel at the end: tasks of ours alone, since those end what they started.
+    async def _noted(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Do it as a task that is cancelled at the end.
 
-        Tasks that libraries start may not be cancelled over their heads.
+        Tasks that libraries start are not: those end with ours, and not over their heads.
         """
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            yield
+            return await work
         finally:
             self._tasks.discard(task)
 
