@@ -4,12 +4,13 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-# Until nothing in the log has changed for a while.
+# Until nothing in the log has changed for a while, or for ten seconds.
 _REST_JS = """() => new Promise((rest) => {
   const start = () => setTimeout(() => { watch.disconnect(); rest(); }, 300);
   const watch = new MutationObserver(() => { clearTimeout(timer); timer = start(); });
   watch.observe(document.querySelector('#log'), {childList: true, subtree: true});
   let timer = start();
+  setTimeout(() => { watch.disconnect(); rest(); }, 10_000);
 })"""
 
 
@@ -50,10 +51,23 @@ class ChatPage:
         """Wait until the endless model has begun: no line on what goes before is so long."""
         expect(self.answers.last).to_have_text(re.compile("[a-z ]{40}"))
 
-    def retry(self) -> None:
-        """Ask for another version, once the log is drawn no more: a press would miss its button."""
+    def rest(self) -> None:
+        """Wait until the log is drawn no more: a press would miss a button drawn anew."""
         self.page.evaluate(_REST_JS)
+
+    def retry(self) -> None:
+        """Ask for another version."""
+        self.rest()
         self.page.locator("#log").get_by_label("Retry").last.click()
+
+    def choose_limited(self, name: str, max_tokens: int) -> None:
+        """Pick a model that recommends nothing; once its settings have come, cut its answers."""
+        self.choose_model(name)
+        expect(self.status).to_have_text("ready")
+        self.page.locator("#settings-button").click()
+        expect(self.page.locator("#settings-note")).to_contain_text("Pomona's own")
+        self.page.locator("#max-tokens input").fill(str(max_tokens))
+        self.page.locator("#max-tokens input").press("Tab")
 
     def choose_model(self, name: str) -> None:
         """Pick a model from the list."""

@@ -43,7 +43,7 @@ def open_page(browser: Browser, app: RunningApp) -> Iterator[Callable[[], Page]]
 
 @pytest.fixture(scope="package")
 def desk(browser: Browser) -> Iterator[BrowserContext]:
-    """Keeps the page's scripts from test to test: half the time of opening it."""
+    """Keeps the page's scripts from test to test: two thirds of the time to open it."""
     with browser.new_context(viewport=DESK) as context:
         yield context
 

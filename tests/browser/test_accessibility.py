@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.app_process import RunningApp
 from tests.browser.axe import grave_findings
@@ -112,13 +112,6 @@ def test_what_is_said_in_passing_lies_over_no_button(page: Page, tmp_path: Path)
     assert toast and button and toast["y"] + toast["height"] < button["y"]
 
 
-def press(one: Locator) -> None:
-    """Press Enter on what has the keyboard at last: it may be drawn anew at this moment."""
-    while not one.evaluate("(one) => (one.focus(), one === document.activeElement)"):
-        one.page.wait_for_timeout(20)
-    one.page.keyboard.press("Enter")
-
-
 def test_a_row_of_a_table_is_chosen_by_keyboard(page: Page) -> None:
     page.get_by_role("tab", name="Manage").focus()
     page.keyboard.press("Enter")
@@ -137,16 +130,24 @@ def test_the_keyboard_stays_where_it_was_when_the_list_or_the_log_is_drawn_anew(
     chat.ask("What is a bandicoot?")
     chat.wait_for_answers(1)
     pin = page.locator("#chat-list [data-act=pin]")
-    press(pin)
+    chat.rest()
+    pin.focus()
+    page.keyboard.press("Enter")
     expect(pin).to_have_text("Unpin")
     expect(pin).to_be_focused()
-    press(page.get_by_label("Retry"))
+    chat.rest()
+    page.get_by_label("Retry").focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#log")).to_contain_text("2 of 2")
     expect(chat.send_button).to_be_visible()
-    press(page.locator("#log .stats a").first)
+    chat.rest()
+    page.locator("#log .stats a").first.focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#log")).to_contain_text("1 of 2")
     expect(page.locator("#log .stats a").first).to_be_focused()
-    press(page.locator("#chat-list [data-act=delete]"))
+    chat.rest()
+    page.locator("#chat-list [data-act=delete]").focus()
+    page.keyboard.press("Enter")
     expect(page.locator("#chat-list [data-act=undo]")).to_be_focused()
 
 

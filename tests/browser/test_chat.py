@@ -130,12 +130,7 @@ def test_a_message_longer_than_the_context_is_refused_and_kept(chat: ChatPage) -
 
 
 def test_a_chat_that_outgrows_the_context_goes_on_without_its_middle(chat: ChatPage) -> None:
-    chat.choose_model(SMALL_CONTEXT)
-    expect(chat.status).to_have_text("ready")
-    chat.page.locator("#settings-button").click()
-    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
-    chat.page.locator("#max-tokens input").fill("4")
-    chat.page.locator("#max-tokens input").press("Tab")
+    chat.choose_limited(SMALL_CONTEXT, 4)
     chat.page.get_by_text("More", exact=True).click()
     chat.page.get_by_label("Leave out the middle").check()
     for n in range(5):

@@ -154,12 +154,7 @@ def test_one_model_is_no_comparison(chat: ComparePage) -> None:
 def test_models_that_do_not_fit_together_answer_one_after_another_and_the_page_says_so(
     chat: ComparePage,
 ) -> None:
-    chat.choose_model(f"{WIDE} ·")
-    expect(chat.status).to_have_text("ready")
-    chat.page.locator("#settings-button").click()
-    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
-    chat.page.locator("#max-tokens input").fill("4")
-    chat.page.locator("#max-tokens input").press("Tab")
+    chat.choose_limited(f"{WIDE} ·", 4)
     chat.compare_with(WIDE_TOO)
     chat.ask("What is a dunnart?")
     question = chat.page.locator("#compare-question")

@@ -79,12 +79,7 @@ def test_the_meter_says_what_is_used_and_warns_before_it_does_not_fit(
 
 def test_the_meter_says_what_would_be_left_out_before_it_is(chat: ChatPage) -> None:
     meter = chat.page.locator("#context-meter")
-    chat.choose_model(SMALL_CONTEXT)
-    expect(chat.status).to_have_text("ready")
-    chat.page.locator("#settings-button").click()
-    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
-    chat.page.locator("#max-tokens input").fill("4")
-    chat.page.locator("#max-tokens input").press("Tab")
+    chat.choose_limited(SMALL_CONTEXT, 4)
     for count in range(1, 4):
         chat.ask(f"question {count} of three")
         chat.wait_for_answers(count)

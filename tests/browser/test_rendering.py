@@ -37,12 +37,7 @@ def test_an_answer_shows_markdown_code_and_latex(chat: ChatPage) -> None:
 def test_reasoning_is_a_closed_block_with_its_duration_and_no_part_of_the_answer(
     chat: ChatPage,
 ) -> None:
-    chat.choose_model(THINKER)
-    expect(chat.status).to_have_text("ready")
-    chat.page.locator("#settings-button").click()
-    expect(chat.page.locator("#settings-note")).to_contain_text("Pomona's own")
-    chat.page.locator("#max-tokens input").fill("300")
-    chat.page.locator("#max-tokens input").press("Tab")
+    chat.choose_limited(THINKER, 300)
     chat.ask("Hello")
     chat.wait_for_answers(1)
     thought = chat.page.locator("#log .thought-group")
